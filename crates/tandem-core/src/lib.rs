@@ -1,0 +1,13 @@
+//! The brain of Tandem: every decision, no input or output.
+//!
+//! Nothing here reads a clock, a socket, a file or a random number: time and
+//! chance come in as arguments, decisions go out as values. The crate is
+//! `no_std + alloc`, so the compiler refuses what the rule forbids.
+#![no_std]
+
+extern crate alloc;
+
+pub mod config;
+pub mod database;
+pub mod model;
+pub mod wire;

@@ -1,0 +1,47 @@
+//! What agents, gates and commands say to each other over HTTP, as JSON.
+//!
+//! These are the thin types of the interfaces only; deciding types live where
+//! the decision is made. Every answer names site and epoch, so that a receiver
+//! can refuse what an older epoch says.
+
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Epoch, SiteId};
+
+/// `GET /v1/remaining` of an agent, asked by the gates of its own site every 250 ms.
+///
+/// The gate's deadline is *its clock before asking* plus `remaining_ms`
+/// (design section 4, rule 5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// The agent that answers.
+    pub agent: String,
+    /// The site that answers.
+    pub site: SiteId,
+    /// The highest epoch this agent knows.
+    pub epoch: Epoch,
+    /// How long write sessions may go on at this site, in milliseconds; 0 = not at all.
+    /// The smaller of authority and exposure.
+    pub remaining_ms: u64,
+    /// The site that has the right to write in `epoch`, if one is open for writing.
+    pub writer: Option<SiteId>,
+    /// Whether the agent knew that right as fresh: renewed within a ttl.
+    pub writer_fresh: bool,
+}
+
+/// `GET /v1/writer` of a gate or an agent: 200 where this site may write, 503 elsewhere
+/// (design section 4, rule 13).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// The site that answers.
+    pub site: SiteId,
+    /// Whether this site may write now.
+    pub may_write: bool,
+    /// The epoch of the answer.
+    pub epoch: Epoch,
+    /// The site that may write, if one is known.
+    pub writer: Option<SiteId>,
+    /// Whether that right was fresh when the answer was made.
+    pub writer_fresh: bool,
+}

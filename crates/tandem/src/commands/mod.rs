@@ -1,0 +1,19 @@
+//! One module a command: its arguments and what it does.
+
+pub(crate) mod check;
+pub(crate) mod config;
+pub(crate) mod cost;
+pub(crate) mod slo;
+
+#[cfg(feature = "runtime")]
+pub(crate) mod agent;
+#[cfg(feature = "runtime")]
+pub(crate) mod drill;
+#[cfg(feature = "runtime")]
+pub(crate) mod init;
+#[cfg(feature = "runtime")]
+pub(crate) mod lab;
+#[cfg(feature = "runtime")]
+pub(crate) mod replication;
+#[cfg(feature = "runtime")]
+pub(crate) mod status;

@@ -1,0 +1,11 @@
+//! `tandem replication`.
+
+use std::process::ExitCode;
+
+/// Arguments of `tandem replication`.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: Args) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("not built yet")
+}

@@ -1,0 +1,73 @@
+//! `tandem`: every command a person types.
+//!
+//! Each command is a module of `commands` with its own `Args` and `run`; this
+//! file only routes and turns errors into exit codes.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps a service alive on two clouds at once, and proves it.
+#[derive(Parser)]
+#[command(name = "tandem", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Explain every key of tandem.toml, or check a file
+    Config(commands::config::Args),
+    /// Compute offline what the configuration really promises
+    Check(commands::check::Args),
+    /// Price the environments, by item and by scenario
+    Cost(commands::cost::Args),
+    /// Availability arithmetic
+    Slo(commands::slo::Args),
+    /// Run one agent (the site's daemon)
+    #[cfg(feature = "runtime")]
+    Agent(commands::agent::Args),
+    /// Create the authority record of a new cluster
+    #[cfg(feature = "runtime")]
+    Init(commands::init::Args),
+    /// Show sites, roles, epoch, exposure, lag and what Tandem is waiting for
+    #[cfg(feature = "runtime")]
+    Status(commands::status::Args),
+    /// Set up and watch PostgreSQL replication
+    #[cfg(feature = "runtime")]
+    Replication(commands::replication::Args),
+    /// Two clouds on one machine
+    #[cfg(feature = "runtime")]
+    Lab(commands::lab::Args),
+    /// Break something on purpose and measure
+    #[cfg(feature = "runtime")]
+    Drill(commands::drill::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Config(args) => commands::config::run(args),
+        Command::Check(args) => commands::check::run(args),
+        Command::Cost(args) => commands::cost::run(args),
+        Command::Slo(args) => commands::slo::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Agent(args) => commands::agent::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Init(args) => commands::init::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Status(args) => commands::status::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Replication(args) => commands::replication::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Lab(args) => commands::lab::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Drill(args) => commands::drill::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(1)
+    })
+}
