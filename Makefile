@@ -1,0 +1,46 @@
+# The few commands a person needs; everything else is `cargo` and `target/debug/tandem`.
+# Demo and tests share one profile, so that what one builds the other finds.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# For `make demo`: which drill, and options for it (DEMO_FLAGS="--seed 7").
+DRILL ?= aws-outage
+DEMO_FLAGS ?=
+# For the benchmarks: runs of each drill.
+RUNS ?= 5
+
+BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
+
+.PHONY: help setup build demo test fmt lint bench bench-failover clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: ## Check what building and running need; on Debian and Ubuntu install it
+	@scripts/setup
+
+build: setup ## Build the programs: tandem, tandem-gate, tandem-edge, crm
+	cargo build $(BINARIES)
+
+demo: build ## Start both clouds here, lose AWS under load, print the verdict, clean up
+	@target/debug/tandem drill run $(DRILL) $(DEMO_FLAGS)
+
+test: setup ## Everything that CI runs, cheap steps first
+	@scripts/test
+
+fmt: ## Format the sources
+	cargo fmt --all
+
+lint: ## Formatting, repository rules, clippy
+	@scripts/test fmt rules clippy
+
+bench: bench-failover ## Every benchmark
+
+bench-failover: setup ## The failover table, against Patroni (RUNS=5)
+	cargo build $(BINARIES)
+	@target/debug/tandem drill bench failover --runs $(RUNS)
+
+clean: ## Remove what was built
+	cargo clean
