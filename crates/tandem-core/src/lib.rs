@@ -7,6 +7,7 @@
 
 extern crate alloc;
 
+pub mod authority;
 pub mod config;
 pub mod database;
 pub mod model;

@@ -1,0 +1,230 @@
+//! What one agent knows about the right to write, and for how long.
+//!
+//! Call order: `handle_reading` with every answered linearizable read,
+//! `handle_committed` with every transaction that is known to have committed
+//! (after a lost reply: read again, never renew blind), then the getters.
+//! Times are boot-time readings of this process only.
+
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Exposure, Identity, Phase, Record};
+use crate::config::AuthorityPolicy;
+use crate::model::{Epoch, Mono, SiteId};
+
+/// What an agent keeps on disk, written before it acts on what it read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// The cluster and the life of its store.
+    pub identity: Identity,
+    /// The highest revision seen.
+    pub revision: u64,
+    /// The highest epoch seen.
+    pub epoch: Epoch,
+}
+
+/// Why a reading is not believed. A refused store is never an expired right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another cluster, or another life of the store.
+    #[error("the store belongs to another cluster or was rebuilt")]
+    Stranger,
+    /// The store is behind what this agent saw: it was restored from an old copy.
+    #[error("the store is behind this agent's memory: it was restored from an older copy")]
+    Behind,
+    /// A newer build wrote the record.
+    #[error("the record has version {0}, this build reads version {expected}", expected = super::RECORD_VERSION)]
+    Version(u32),
+}
+
+/// The right that this agent itself renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// The epoch it holds for.
+    pub epoch: Epoch,
+    /// The clock before the renewal was sent.
+    pub sent: Mono,
+    /// Past it, no session of this site may be served on the strength of this hold.
+    pub deadline: Mono,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Present {
+    record: Record,
+    revision: u64,
+    arrived: Mono,
+    counted: Duration,
+    exposure_since: Mono,
+    epoch_since: Mono,
+}
+
+/// One agent's view of the right to write.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    site: SiteId,
+    timing: AuthorityPolicy,
+    started: Mono,
+    memory: Option<Memory>,
+    present: Option<Present>,
+    hold: Option<Hold>,
+}
+
+impl Authority {
+    /// A view that knows only what was on disk. `started` is the process's own start.
+    pub fn new(site: SiteId, timing: AuthorityPolicy, memory: Option<Memory>, started: Mono) -> Self {
+        Self { site, timing, started, memory, present: None, hold: None }
+    }
+
+    /// Takes an answered linearizable read that arrived at `arrived`.
+    ///
+    /// A taker's count starts at the *arrival* of the answer that first showed the
+    /// present revision (C1), and each further answer adds at most two renewal
+    /// periods, so that a clock that jumps cannot finish the count (C13).
+    ///
+    /// # Errors
+    /// [`Refusal`] if the store is not the one this agent knows, or is behind it.
+    pub fn handle_reading(
+        &mut self,
+        arrived: Mono,
+        record: &Record,
+        revision: u64,
+    ) -> Result<(), Refusal> {
+        self.check(record, revision)?;
+        let counted = self.counted_with(arrived, revision);
+        self.remember(record, revision);
+        self.show(arrived, record, revision, counted);
+        Ok(())
+    }
+
+    /// Takes a transaction of ours that committed; `sent` is the clock before sending it.
+    ///
+    /// # Errors
+    /// As [`Self::handle_reading`].
+    pub fn handle_committed(
+        &mut self,
+        sent: Mono,
+        arrived: Mono,
+        record: &Record,
+        revision: u64,
+    ) -> Result<(), Refusal> {
+        self.handle_reading(arrived, record, revision)?;
+        if record.site == self.site {
+            let deadline = sent.after(self.timing.hold());
+            self.hold = Some(Hold { epoch: record.epoch, sent, deadline });
+        }
+        Ok(())
+    }
+
+    fn check(&self, record: &Record, revision: u64) -> Result<(), Refusal> {
+        if record.version != super::RECORD_VERSION {
+            return Err(Refusal::Version(record.version));
+        }
+        match &self.memory {
+            Some(memory) if memory.identity != record.identity => Err(Refusal::Stranger),
+            Some(memory) if revision < memory.revision || record.epoch < memory.epoch => {
+                Err(Refusal::Behind)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn counted_with(&self, arrived: Mono, revision: u64) -> Duration {
+        match &self.present {
+            Some(present) if present.revision == revision => {
+                let step_max = self.timing.renew() * 2;
+                present.counted + arrived.since(present.arrived).min(step_max)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn remember(&mut self, record: &Record, revision: u64) {
+        let identity = record.identity.clone();
+        self.memory = Some(Memory { identity, revision, epoch: record.epoch });
+    }
+
+    fn show(&mut self, arrived: Mono, record: &Record, revision: u64, counted: Duration) {
+        let previous = self.present.as_ref();
+        let same_epoch = previous.filter(|present| present.record.epoch == record.epoch);
+        let epoch_since = same_epoch.map_or(arrived, |present| present.epoch_since);
+        let exposure_since = same_epoch
+            .filter(|present| present.record.exposure == record.exposure)
+            .map_or(arrived, |present| present.exposure_since);
+        if record.site != self.site || self.hold.is_some_and(|hold| hold.epoch != record.epoch) {
+            self.hold = None;
+        }
+        let record = record.clone();
+        self.present =
+            Some(Present { record, revision, arrived, counted, exposure_since, epoch_since });
+    }
+
+    /// The present record and its revision, if the store was read since the start.
+    pub fn present(&self) -> Option<(&Record, u64)> {
+        self.present.as_ref().map(|present| (&present.record, present.revision))
+    }
+
+    /// What must be on disk before anything is done with the present record.
+    pub fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// The right that this agent itself renewed, even if its deadline has passed.
+    pub fn hold(&self) -> Option<Hold> {
+        self.hold
+    }
+
+    /// Until when this site's write sessions may be served, as far as authority goes.
+    pub fn open_until(&self) -> Option<Mono> {
+        let open = self.present.as_ref()?.record.phase == Phase::Open;
+        self.hold.filter(|_| open).map(|hold| hold.deadline)
+    }
+
+    /// Whether the store was read within two renewal periods.
+    pub fn is_fresh(&self, now: Mono) -> bool {
+        let fresh_max = self.timing.renew() * 2;
+        self.present.as_ref().is_some_and(|present| now.since(present.arrived) <= fresh_max)
+    }
+
+    /// What is left of the count after which the present right has certainly ended;
+    /// `None` while the store has not been read.
+    pub fn expiry_left(&self) -> Option<Duration> {
+        self.present.as_ref().map(|present| self.timing.ttl().saturating_sub(present.counted))
+    }
+
+    /// Whether the present right has certainly ended, by a fresh reading.
+    pub fn is_expired(&self, now: Mono) -> bool {
+        self.is_fresh(now) && self.expiry_left() == Some(Duration::ZERO)
+    }
+
+    /// What is left of the first ttl after the start, in which an agent neither claims nor opens:
+    /// it may have forgotten what it did before (C6, C7).
+    pub fn start_wait_left(&self, now: Mono) -> Duration {
+        self.timing.ttl().saturating_sub(now.since(self.started))
+    }
+
+    /// How long this agent has known the present exposure in the present epoch.
+    pub fn exposure_known_for(&self, now: Mono) -> Duration {
+        self.present.as_ref().map_or(Duration::ZERO, |present| now.since(present.exposure_since))
+    }
+
+    /// How long this agent has known the present epoch.
+    pub fn epoch_known_for(&self, now: Mono) -> Duration {
+        self.present.as_ref().map_or(Duration::ZERO, |present| now.since(present.epoch_since))
+    }
+
+    /// Whether every deadline that was given out under an earlier exposure has passed: a full ttl
+    /// after *this agent learned* the present one (the argument of C2).
+    pub fn earlier_exposure_ended(&self, now: Mono) -> bool {
+        self.exposure_known_for(now) >= self.timing.ttl()
+    }
+
+    /// The exposure under which a gate may be told its remaining time now.
+    pub fn exposure(&self) -> Option<Exposure> {
+        self.present.as_ref().map(|present| present.record.exposure)
+    }
+}
+
+#[cfg(test)]
+mod tests;
