@@ -11,4 +11,6 @@ pub mod authority;
 pub mod config;
 pub mod database;
 pub mod model;
+pub mod planner;
+pub mod slo;
 pub mod wire;

@@ -28,7 +28,12 @@ pub struct ExposureWatch {
 impl ExposureWatch {
     /// A watch that starts at `now`, with nothing applied yet.
     pub fn new(epoch: Epoch, now: Mono) -> Self {
-        Self { epoch, since: now, sent: VecDeque::new(), applied_at: None }
+        Self {
+            epoch,
+            since: now,
+            sent: VecDeque::new(),
+            applied_at: None,
+        }
     }
 
     /// The epoch whose heartbeats are followed.
@@ -67,6 +72,13 @@ impl ExposureWatch {
         now.since(self.applied_at.unwrap_or(self.since))
     }
 
+    /// How long the oldest heartbeat that is not known as applied has been under way.
+    pub fn waiting(&self, now: Mono) -> Duration {
+        self.sent
+            .front()
+            .map_or(Duration::ZERO, |(_, sent)| now.since(*sent))
+    }
+
     /// Until when writes may be acknowledged under `bound`; `None` while nothing is known as applied.
     pub fn deadline(&self, bound: Duration) -> Option<Mono> {
         self.applied_at.map(|sent| sent.after(bound))
@@ -84,7 +96,11 @@ mod tests {
     }
 
     fn applied(epoch: u64, seq: u64) -> Heartbeat {
-        Heartbeat { site: "aws".parse().unwrap(), epoch: Epoch(epoch), seq }
+        Heartbeat {
+            site: "aws".parse().unwrap(),
+            epoch: Epoch(epoch),
+            seq,
+        }
     }
 
     #[test]
@@ -97,6 +113,7 @@ mod tests {
         watch.handle_applied(applied(1, 15));
         assert_eq!(watch.deadline(BOUND), Some(at(5500)));
         assert_eq!(watch.age(at(2000)), Duration::from_millis(500));
+        assert_eq!(watch.waiting(at(2000)), Duration::from_millis(400));
     }
 
     #[test]

@@ -103,7 +103,10 @@ impl Record {
             epoch: Epoch(1),
             phase: Phase::Claimed,
             exposure: Exposure::Bounded,
-            last_open: LastOpen { site, epoch: Epoch(0) },
+            last_open: LastOpen {
+                site,
+                epoch: Epoch(0),
+            },
             beat: 0,
         }
     }
@@ -111,27 +114,51 @@ impl Record {
     /// The same right, one beat later.
     #[must_use]
     pub fn renewed(&self) -> Self {
-        Self { beat: self.beat + 1, ..self.clone() }
+        Self {
+            beat: self.beat + 1,
+            ..self.clone()
+        }
     }
 
     /// The next epoch, claimed by `site`. A failover runs without its peer, so its
     /// exposure is unbounded until the peer is back.
     #[must_use]
     pub fn claimed_by(&self, site: SiteId) -> Self {
-        let exposure = if self.site == site { self.exposure } else { Exposure::Unbounded };
-        Self { site, epoch: self.epoch.next(), phase: Phase::Claimed, exposure, beat: 0, ..self.clone() }
+        let exposure = if self.site == site {
+            self.exposure
+        } else {
+            Exposure::Unbounded
+        };
+        Self {
+            site,
+            epoch: self.epoch.next(),
+            phase: Phase::Claimed,
+            exposure,
+            beat: 0,
+            ..self.clone()
+        }
     }
 
     /// The claimed right, opened.
     #[must_use]
     pub fn opened(&self) -> Self {
-        let last_open = LastOpen { site: self.site, epoch: self.epoch };
-        Self { phase: Phase::Open, last_open, ..self.renewed() }
+        let last_open = LastOpen {
+            site: self.site,
+            epoch: self.epoch,
+        };
+        Self {
+            phase: Phase::Open,
+            last_open,
+            ..self.renewed()
+        }
     }
 
     /// The same right with another exposure.
     #[must_use]
     pub fn exposed(&self, exposure: Exposure) -> Self {
-        Self { exposure, ..self.renewed() }
+        Self {
+            exposure,
+            ..self.renewed()
+        }
     }
 }

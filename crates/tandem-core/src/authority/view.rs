@@ -73,8 +73,20 @@ pub struct Authority {
 
 impl Authority {
     /// A view that knows only what was on disk. `started` is the process's own start.
-    pub fn new(site: SiteId, timing: AuthorityPolicy, memory: Option<Memory>, started: Mono) -> Self {
-        Self { site, timing, started, memory, present: None, hold: None }
+    pub fn new(
+        site: SiteId,
+        timing: AuthorityPolicy,
+        memory: Option<Memory>,
+        started: Mono,
+    ) -> Self {
+        Self {
+            site,
+            timing,
+            started,
+            memory,
+            present: None,
+            hold: None,
+        }
     }
 
     /// Takes an answered linearizable read that arrived at `arrived`.
@@ -112,7 +124,11 @@ impl Authority {
         self.handle_reading(arrived, record, revision)?;
         if record.site == self.site {
             let deadline = sent.after(self.timing.hold());
-            self.hold = Some(Hold { epoch: record.epoch, sent, deadline });
+            self.hold = Some(Hold {
+                epoch: record.epoch,
+                sent,
+                deadline,
+            });
         }
         Ok(())
     }
@@ -142,7 +158,11 @@ impl Authority {
 
     fn remember(&mut self, record: &Record, revision: u64) {
         let identity = record.identity.clone();
-        self.memory = Some(Memory { identity, revision, epoch: record.epoch });
+        self.memory = Some(Memory {
+            identity,
+            revision,
+            epoch: record.epoch,
+        });
     }
 
     fn show(&mut self, arrived: Mono, record: &Record, revision: u64, counted: Duration) {
@@ -156,13 +176,21 @@ impl Authority {
             self.hold = None;
         }
         let record = record.clone();
-        self.present =
-            Some(Present { record, revision, arrived, counted, exposure_since, epoch_since });
+        self.present = Some(Present {
+            record,
+            revision,
+            arrived,
+            counted,
+            exposure_since,
+            epoch_since,
+        });
     }
 
     /// The present record and its revision, if the store was read since the start.
     pub fn present(&self) -> Option<(&Record, u64)> {
-        self.present.as_ref().map(|present| (&present.record, present.revision))
+        self.present
+            .as_ref()
+            .map(|present| (&present.record, present.revision))
     }
 
     /// What must be on disk before anything is done with the present record.
@@ -184,13 +212,17 @@ impl Authority {
     /// Whether the store was read within two renewal periods.
     pub fn is_fresh(&self, now: Mono) -> bool {
         let fresh_max = self.timing.renew() * 2;
-        self.present.as_ref().is_some_and(|present| now.since(present.arrived) <= fresh_max)
+        self.present
+            .as_ref()
+            .is_some_and(|present| now.since(present.arrived) <= fresh_max)
     }
 
     /// What is left of the count after which the present right has certainly ended;
     /// `None` while the store has not been read.
     pub fn expiry_left(&self) -> Option<Duration> {
-        self.present.as_ref().map(|present| self.timing.ttl().saturating_sub(present.counted))
+        self.present
+            .as_ref()
+            .map(|present| self.timing.ttl().saturating_sub(present.counted))
     }
 
     /// Whether the present right has certainly ended, by a fresh reading.
@@ -206,12 +238,16 @@ impl Authority {
 
     /// How long this agent has known the present exposure in the present epoch.
     pub fn exposure_known_for(&self, now: Mono) -> Duration {
-        self.present.as_ref().map_or(Duration::ZERO, |present| now.since(present.exposure_since))
+        self.present
+            .as_ref()
+            .map_or(Duration::ZERO, |present| now.since(present.exposure_since))
     }
 
     /// How long this agent has known the present epoch.
     pub fn epoch_known_for(&self, now: Mono) -> Duration {
-        self.present.as_ref().map_or(Duration::ZERO, |present| now.since(present.epoch_since))
+        self.present
+            .as_ref()
+            .map_or(Duration::ZERO, |present| now.since(present.epoch_since))
     }
 
     /// Whether every deadline that was given out under an earlier exposure has passed: a full ttl

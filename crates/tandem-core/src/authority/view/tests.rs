@@ -19,7 +19,10 @@ fn site(name: &str) -> SiteId {
 }
 
 fn record() -> Record {
-    let identity = Identity { cluster: "crm-dr".into(), store: "a1".into() };
+    let identity = Identity {
+        cluster: "crm-dr".into(),
+        store: "a1".into(),
+    };
     Record::first(identity, site("aws")).opened()
 }
 
@@ -30,7 +33,8 @@ fn view(name: &str) -> Authority {
 #[test]
 fn a_deadline_counts_from_before_the_sending() {
     let mut aws = view("aws");
-    aws.handle_committed(at(100), at(900), &record(), 7).unwrap();
+    aws.handle_committed(at(100), at(900), &record(), 7)
+        .unwrap();
     // 6000 * 0.98 - 500 = 5380 ms (the number of the failover page).
     assert_eq!(aws.hold().unwrap().deadline, at(5480));
     assert_eq!(aws.open_until(), Some(at(5480)));
@@ -46,7 +50,8 @@ fn a_sibling_that_only_reads_gets_no_deadline() {
 #[test]
 fn a_claim_holds_but_opens_nothing() {
     let mut gcp = view("gcp");
-    gcp.handle_committed(at(1), at(2), &record().claimed_by(site("gcp")), 8).unwrap();
+    gcp.handle_committed(at(1), at(2), &record().claimed_by(site("gcp")), 8)
+        .unwrap();
     assert!(gcp.hold().is_some());
     assert_eq!(gcp.open_until(), None);
 }
@@ -67,7 +72,8 @@ fn a_count_needs_a_full_ttl_of_the_same_revision() {
         gcp.handle_reading(at(ms), &record(), 7).unwrap();
         assert_eq!(gcp.is_expired(at(ms)), ms >= 6000, "at {ms} ms");
     }
-    gcp.handle_reading(at(6250), &record().renewed(), 8).unwrap();
+    gcp.handle_reading(at(6250), &record().renewed(), 8)
+        .unwrap();
     assert!(!gcp.is_expired(at(6250)));
 }
 
@@ -100,10 +106,20 @@ fn c6_c7_a_restarted_agent_waits_a_ttl() {
 fn c10_a_store_behind_the_memory_is_refused() {
     let mut gcp = view("gcp");
     gcp.handle_reading(at(0), &record(), 7).unwrap();
-    assert_eq!(gcp.handle_reading(at(1), &record(), 6), Err(Refusal::Behind));
-    let memory = Memory { identity: record().identity, revision: 3, epoch: Epoch(2) };
+    assert_eq!(
+        gcp.handle_reading(at(1), &record(), 6),
+        Err(Refusal::Behind)
+    );
+    let memory = Memory {
+        identity: record().identity,
+        revision: 3,
+        epoch: Epoch(2),
+    };
     let mut restarted = Authority::new(site("gcp"), TIMING, Some(memory), at(0));
-    assert_eq!(restarted.handle_reading(at(1), &record(), 9), Err(Refusal::Behind));
+    assert_eq!(
+        restarted.handle_reading(at(1), &record(), 9),
+        Err(Refusal::Behind)
+    );
     assert_eq!(restarted.present(), None);
 }
 
@@ -113,31 +129,40 @@ fn c12_a_rebuilt_store_is_a_stranger() {
     aws.handle_committed(at(0), at(1), &record(), 7).unwrap();
     let mut rebuilt = record();
     rebuilt.identity.store = "b2".into();
-    assert_eq!(aws.handle_reading(at(2), &rebuilt, 900), Err(Refusal::Stranger));
+    assert_eq!(
+        aws.handle_reading(at(2), &rebuilt, 900),
+        Err(Refusal::Stranger)
+    );
 }
 
 #[test]
 fn a_newer_record_is_refused() {
     let mut newer = record();
     newer.version = 2;
-    assert_eq!(view("aws").handle_reading(at(0), &newer, 7), Err(Refusal::Version(2)));
+    assert_eq!(
+        view("aws").handle_reading(at(0), &newer, 7),
+        Err(Refusal::Version(2))
+    );
 }
 
 #[test]
 fn the_hold_ends_when_another_epoch_is_seen() {
     let mut aws = view("aws");
     aws.handle_committed(at(0), at(1), &record(), 7).unwrap();
-    aws.handle_reading(at(10), &record().claimed_by(site("gcp")), 8).unwrap();
+    aws.handle_reading(at(10), &record().claimed_by(site("gcp")), 8)
+        .unwrap();
     assert_eq!(aws.hold(), None);
 }
 
 #[test]
 fn c2_an_earlier_exposure_ends_a_ttl_after_it_was_learned() {
     let mut aws = view("aws");
-    aws.handle_reading(at(0), &record().exposed(Exposure::Unbounded), 7).unwrap();
+    aws.handle_reading(at(0), &record().exposed(Exposure::Unbounded), 7)
+        .unwrap();
     let returning = record().exposed(Exposure::Returning);
     aws.handle_reading(at(1000), &returning, 8).unwrap();
-    aws.handle_reading(at(2000), &returning.renewed(), 9).unwrap();
+    aws.handle_reading(at(2000), &returning.renewed(), 9)
+        .unwrap();
     assert!(!aws.earlier_exposure_ended(at(6999)));
     assert!(aws.earlier_exposure_ended(at(7000)));
 }
@@ -147,9 +172,15 @@ fn the_deadline_always_ends_before_a_takers_count() {
     // The worst case of the failover page: a slow holder clock and a fast taker clock,
     // together within `drift`, and the time to cut.
     for drift in [1u64, 10, 20, 50, 100] {
-        let timing = AuthorityPolicy { drift_per_mille: drift, ..TIMING };
+        let timing = AuthorityPolicy {
+            drift_per_mille: drift,
+            ..TIMING
+        };
         let hold_us = u64::try_from(timing.hold().as_micros()).unwrap();
         let holder_real = hold_us * 1000 / (1000 - drift) + timing.cut_ms * 1000;
-        assert!(holder_real <= timing.ttl_ms * 1000 + timing.cut_ms * drift, "drift {drift}");
+        assert!(
+            holder_real <= timing.ttl_ms * 1000 + timing.cut_ms * drift,
+            "drift {drift}"
+        );
     }
 }

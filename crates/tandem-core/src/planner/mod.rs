@@ -1,0 +1,413 @@
+//! The planner: what one agent does next, and why it does nothing.
+//!
+//! `plan` is a function of what was seen; it keeps nothing between calls. Agents
+//! are level-triggered: each loop looks, plans and acts on its own site only, and
+//! may crash at any point, because the next loop starts again from what is seen.
+//!
+//! Invariant (I4): a claim is planned only when every safety rule passes; doubt denies.
+//! Refused: a state machine of our own. The state stands in the store's record and
+//! in the database; a second copy in memory could only disagree with them.
+
+mod primary;
+mod reason;
+mod replica;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::authority::{Authority, Exposure, ExposureWatch, Phase, Record, Refusal};
+use crate::config::Policy;
+use crate::database::DatabaseSeen;
+use crate::model::{Epoch, Mono, SiteId};
+
+pub use reason::{Language, Reason};
+pub use rules::{Rule, SafetyRule};
+
+/// Where this agent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The agent's own site; the witness's name for its agent.
+    pub site: SiteId,
+    /// The other data site; for the witness, the preferred primary.
+    pub other: SiteId,
+    /// The third place.
+    pub witness: SiteId,
+}
+
+/// What people asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Intent {
+    /// Automation is paused by a named person.
+    pub paused: bool,
+    /// How long ago each automatic promotion of the last 24 hours was.
+    pub promotions: Vec<Duration>,
+}
+
+/// Whether an observer reaches a site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SiteHealth {
+    /// Not probed often enough to say.
+    #[default]
+    Unknown,
+    /// Answers.
+    Up,
+    /// Failed `detection.failures` probes in a row.
+    Down,
+}
+
+/// What an agent publishes about itself and what it sees, every renewal period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// The agent.
+    pub agent: String,
+    /// Its site.
+    pub site: SiteId,
+    /// Rises with each publication: a reader knows by it that the agent lives.
+    pub counter: u64,
+    /// What the agent sees of the other places.
+    pub observations: BTreeMap<SiteId, SiteHealth>,
+    /// Its last good look at its own database; absent if there was none since its start.
+    pub database: Option<DatabaseSeen>,
+    /// Whether the database answered when this was published.
+    pub database_reachable: bool,
+}
+
+/// Another agent's status, and when this agent last saw it change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// What it published.
+    pub status: AgentStatus,
+    /// Arrival of the reading that first showed this `counter`.
+    pub changed: Mono,
+}
+
+/// A look at the own database and when it arrived; absent when it could not be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// What was seen.
+    pub seen: DatabaseSeen,
+    /// When the answer arrived.
+    pub arrived: Mono,
+}
+
+/// What this agent has already done on its own site, as far as it remembers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The epoch and deadline that the guard was last armed with by this agent.
+    pub armed: Option<(Epoch, Mono)>,
+    /// When this agent last sent a heartbeat.
+    pub beat: Option<Mono>,
+    /// The relay lets replication through.
+    pub relay_open: bool,
+}
+
+/// Everything that was seen. Nothing in it is a decision.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// Where this agent stands.
+    pub place: Place,
+    /// The right to write, as this agent knows it.
+    pub authority: &'a Authority,
+    /// Why the last reading of the store was not believed, if it was not.
+    pub refusal: Option<&'a Refusal>,
+    /// The heartbeats that this agent sent.
+    pub exposure: &'a ExposureWatch,
+    /// The own database.
+    pub database: Option<&'a Look>,
+    /// This agent's own probes.
+    pub observations: &'a BTreeMap<SiteId, SiteHealth>,
+    /// All other agents.
+    pub peers: &'a [Peer],
+    /// What was done already.
+    pub done: Done,
+}
+
+impl<'a> Seen<'a> {
+    /// The own database, if it was reached within three seconds (observation itself is bounded).
+    pub(crate) fn database_now(&self, now: Mono) -> Option<&'a DatabaseSeen> {
+        const LOOK_MAX: Duration = Duration::from_secs(3);
+        self.database
+            .filter(|look| now.since(look.arrived) <= LOOK_MAX)
+            .map(|look| &look.seen)
+    }
+
+    /// What an agent of `site` that is alive published last; the newest if there are two.
+    pub(crate) fn peer_at(
+        &self,
+        site: SiteId,
+        now: Mono,
+        renew: Duration,
+    ) -> Option<&'a AgentStatus> {
+        let alive = |peer: &&Peer| peer.status.site == site && now.since(peer.changed) <= renew * 3;
+        self.peers
+            .iter()
+            .filter(alive)
+            .max_by_key(|peer| peer.changed)
+            .map(|peer| &peer.status)
+    }
+
+    /// What `site`'s agents published last, alive or not.
+    pub(crate) fn last_database_of(&self, site: SiteId) -> Option<&'a DatabaseSeen> {
+        let of_site = self.peers.iter().filter(|peer| peer.status.site == site);
+        let with = of_site.filter(|peer| peer.status.database.is_some());
+        with.max_by_key(|peer| peer.changed)
+            .and_then(|peer| peer.status.database.as_ref())
+    }
+}
+
+/// One effect, on the agent's own site only. Each is safe to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Replace the record, comparing `revision` and the exact value that was read.
+    Write {
+        /// The revision that was read.
+        revision: u64,
+        /// The new value.
+        record: Record,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// Let replication through the relay and enable the subscription.
+    Receive,
+    /// Cut the relay, then disable the subscription, so that nothing arrives late.
+    StopReceiving,
+    /// Record the boundary, advance sequences, make the reverse publication and slot.
+    Prepare {
+        /// The claimed epoch.
+        epoch: Epoch,
+        /// The lost primary.
+        from: SiteId,
+    },
+    /// Let application writes pass the in-database guard until `deadline`.
+    ArmGuard {
+        /// The epoch to arm for.
+        epoch: Epoch,
+        /// Boot time of this agent, to be translated into the database's clock.
+        deadline: Mono,
+    },
+    /// Close the in-database guard now.
+    CloseGuard {
+        /// The epoch that this agent knows; a newer one is left alone.
+        epoch: Epoch,
+    },
+    /// Write a heartbeat row.
+    Beat {
+        /// The epoch it is written in.
+        epoch: Epoch,
+    },
+    /// Ask the store to make the witness's member its leader.
+    LeadAtWitness,
+}
+
+/// What a write of the record is for; printed in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Keep the right.
+    Renew,
+    /// Take over the other site's ended right.
+    Claim,
+    /// Take back the own right that ended.
+    Reclaim,
+    /// Open for writes.
+    Open,
+    /// Go on without the peer.
+    Unbound,
+    /// Start the way back to a bounded exposure.
+    Return,
+    /// Bounded again.
+    Bound,
+}
+
+/// What to do next, in order. Immutable; names the epoch it was made in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The epoch that was present when the plan was made.
+    pub epoch: Epoch,
+    /// The effects, in order; a failed one ends the plan, the next loop plans anew.
+    pub actions: Vec<Action>,
+}
+
+/// Why something or nothing happens at this site, in one coded sentence, with the safety
+/// rules that were asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The site that reports.
+    pub site: SiteId,
+    /// The epoch that it knows.
+    pub epoch: Epoch,
+    /// The one reason.
+    pub reason: Reason,
+    /// Every safety rule that was asked, in order.
+    pub rules: Vec<Rule>,
+}
+
+/// Decides what this agent does next, and says why.
+pub fn plan(policy: &Policy, intent: &Intent, seen: &Seen<'_>, now: Mono) -> (Plan, Report) {
+    let mut draft = Draft::new(seen);
+    let reason = decide(policy, intent, seen, now, &mut draft);
+    let Draft { plan, rules } = draft;
+    let report = Report {
+        site: seen.place.site,
+        epoch: plan.epoch,
+        reason,
+        rules,
+    };
+    (plan, report)
+}
+
+/// A plan in the making.
+pub(crate) struct Draft {
+    plan: Plan,
+    rules: Vec<Rule>,
+}
+
+impl Draft {
+    fn new(seen: &Seen<'_>) -> Self {
+        let epoch = seen
+            .authority
+            .present()
+            .map(|(record, _)| record.epoch)
+            .unwrap_or_default();
+        Self {
+            plan: Plan {
+                epoch,
+                actions: Vec::new(),
+            },
+            rules: Vec::new(),
+        }
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.plan.actions.push(action);
+    }
+
+    pub(crate) fn ask(&mut self, rules: Vec<Rule>) {
+        self.rules = rules;
+    }
+}
+
+fn decide(
+    policy: &Policy,
+    intent: &Intent,
+    seen: &Seen<'_>,
+    now: Mono,
+    draft: &mut Draft,
+) -> Reason {
+    if let Some(refusal) = seen.refusal {
+        close_if_not_held(seen, now, draft);
+        return Reason::StoreRefused {
+            refusal: alloc::format!("{refusal}"),
+        };
+    }
+    let Some((record, revision)) = seen.authority.present() else {
+        return Reason::StoreNotRead {};
+    };
+    if seen.place.site == seen.place.witness {
+        draft.act(Action::LeadAtWitness);
+        return Reason::WitnessWatches {
+            site: record.site,
+            epoch: record.epoch,
+        };
+    }
+    if policy.mode == crate::config::Mode::Observe {
+        return Reason::ObserveOnly { site: record.site };
+    }
+    let context = Context {
+        policy,
+        intent,
+        seen,
+        now,
+        record,
+        revision,
+    };
+    if record.site == seen.place.site {
+        primary::decide(&context, draft)
+    } else {
+        close_if_not_held(seen, now, draft);
+        replica::decide(&context, draft)
+    }
+}
+
+/// A site without the right keeps its guard closed.
+fn close_if_not_held(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
+    let held = seen
+        .authority
+        .open_until()
+        .is_some_and(|deadline| now < deadline);
+    let guard = seen.database_now(now).and_then(|database| database.guard);
+    if let Some(guard) = guard.filter(|guard| guard.remaining_ms > 0 && !held) {
+        draft.act(Action::CloseGuard {
+            epoch: draft.plan.epoch.max(guard.epoch),
+        });
+    }
+}
+
+/// What the deciding functions look at.
+pub(crate) struct Context<'a> {
+    policy: &'a Policy,
+    intent: &'a Intent,
+    seen: &'a Seen<'a>,
+    now: Mono,
+    record: &'a Record,
+    revision: u64,
+}
+
+impl Context<'_> {
+    fn write(&self, record: Record, purpose: Purpose) -> Action {
+        Action::Write {
+            revision: self.revision,
+            record,
+            purpose,
+        }
+    }
+}
+
+/// Until when this site's gates may serve write sessions: authority, and the exposure
+/// bound unless the record says that the primary goes on without its peer.
+///
+/// Zero until the guard was armed for the present epoch, since a gate that opens earlier
+/// would only hand out the guard's refusals.
+pub fn serve_until(
+    policy: &Policy,
+    authority: &Authority,
+    exposure: &ExposureWatch,
+) -> Option<Mono> {
+    let held = authority.open_until()?;
+    match authority.exposure()? {
+        Exposure::Unbounded => Some(held),
+        Exposure::Bounded | Exposure::Returning => {
+            let epoch = authority.present()?.0.epoch;
+            let bound = exposure.deadline(policy.exposure.bound());
+            bound
+                .filter(|_| exposure.epoch() == epoch)
+                .map(|bound| held.min(bound))
+        }
+    }
+}
+
+/// What a gate is told: the remaining time at this site, and who may write.
+pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> (Duration, Option<SiteId>, bool) {
+    let Some((record, _)) = seen.authority.present() else {
+        return (Duration::ZERO, None, false);
+    };
+    let writer = (record.phase == Phase::Open).then_some(record.site);
+    let fresh = writer.is_some()
+        && seen.authority.is_fresh(now)
+        && seen.authority.expiry_left() != Some(Duration::ZERO);
+    let armed = seen.done.armed.filter(|(epoch, _)| *epoch == record.epoch);
+    let until = serve_until(policy, seen.authority, seen.exposure).filter(|_| armed.is_some());
+    (
+        until.map_or(Duration::ZERO, |until| now.until(until)),
+        writer,
+        fresh,
+    )
+}
