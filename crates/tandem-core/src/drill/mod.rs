@@ -1,0 +1,33 @@
+//! Drills: an experiment with a hypothesis, a history, and a verdict.
+//!
+//! A drill file says what is broken, when, under which load, and what must
+//! hold ([`file`]). Whoever runs it (the lab with real processes, the
+//! simulator with virtual time) hands back what outside clients saw
+//! ([`history`]); from that alone come the moments T0..T7 ([`timing`]), the
+//! judgement over every acknowledged write ([`oracle`]) and the verdict
+//! ([`verdict`]).
+//!
+//! Invariant: no figure is taken from the controller's own word. Agents'
+//! reports only *name* phases; recovery is what clients measured.
+//! Refused: a passed evaluation of the plan as a passed drill.
+
+pub mod bound;
+pub mod curves;
+pub mod file;
+pub mod history;
+pub mod measure;
+pub mod oracle;
+pub mod schedule;
+pub mod timing;
+pub mod verdict;
+
+#[cfg(test)]
+mod transcript;
+
+pub use bound::Bound;
+pub use file::{Action, Aftermath, Condition, Drill, FileError, Load, Step};
+pub use history::{Kind, Origin, Outcome, Request, Row};
+pub use measure::{Measure, Observed};
+pub use oracle::Oracle;
+pub use timing::Timing;
+pub use verdict::Verdict;
