@@ -1,0 +1,261 @@
+//! One real etcd member.
+//!
+//! A member of several is given the names and peer addresses of all; each
+//! member advertises one peer address, and whoever wants a wire between two
+//! members puts it behind that address. Its data lie in memory where there is
+//! a memory file system: a starved fsync would move the leader.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::folder::Folder;
+use super::{START_BOUND, STOP_BOUND, binaries, with_port};
+use crate::Result;
+use crate::ports::free_port;
+use crate::process::{Launch, Process};
+use crate::wait::{Look, until};
+
+/// How long one question may take while the member starts.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How to start one.
+#[derive(Debug, Clone, Default)]
+pub struct EtcdOptions {
+    /// Its name in messages; the member's name if not given.
+    pub name: Option<String>,
+    /// The member's name; `default` if not given.
+    pub member: Option<String>,
+    /// Its folder; a temporary one if not given.
+    pub folder: Option<PathBuf>,
+    /// Where its data lie; in its folder if not given.
+    pub data: Option<PathBuf>,
+    /// Its client port; a free one if not given.
+    pub port: Option<u16>,
+    /// Its peer port; a free one if not given.
+    pub peer_port: Option<u16>,
+    /// The peer address that others use, as `host:port`; its own if not given.
+    pub advertised_peer: Option<String>,
+    /// All members and their advertised peer addresses; itself alone if empty.
+    pub cluster: Vec<(String, String)>,
+    /// Its log file; in its folder if not given.
+    pub log: Option<PathBuf>,
+}
+
+/// A running member. Dropping it kills it.
+pub struct Etcd {
+    process: Process,
+    launch: Launch,
+    port: u16,
+    peer_port: u16,
+    folder: Folder,
+}
+
+impl Etcd {
+    /// Starts it and waits until it is healthy, which a member of several is only
+    /// once a majority runs: start them together.
+    ///
+    /// # Errors
+    /// [`crate::Error::Missing`], [`crate::Error::Died`] with the end of its log,
+    /// [`crate::Error::TooLate`].
+    pub async fn start(options: EtcdOptions) -> Result<Self> {
+        let started = Self::launch(options).await?;
+        healthy(&started.process, started.port, START_BOUND).await?;
+        Ok(started)
+    }
+
+    /// Starts it and waits only until it listens for its peers.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn launch(options: EtcdOptions) -> Result<Self> {
+        let folder = Folder::open(options.folder.clone(), "etcd")?;
+        with_port(options.port, async |port| {
+            let peer = options.peer_port.map_or_else(free_port, Ok)?;
+            let launch = Launch {
+                name: options
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| member(&options).into()),
+                program: binaries::etcd()?,
+                args: arguments(&options, &folder, port, peer),
+                env: vec![(
+                    "ETCD_UNSUPPORTED_ARCH".into(),
+                    std::env::consts::ARCH.into(),
+                )],
+                folder: folder.path().to_path_buf(),
+                log: options
+                    .log
+                    .clone()
+                    .unwrap_or_else(|| folder.join("etcd.log")),
+                user: None,
+            };
+            let process = listen(&launch, peer).await?;
+            Ok((process, launch, port, peer))
+        })
+        .await
+        .map(|(process, launch, port, peer_port)| Self {
+            process,
+            launch,
+            port,
+            peer_port,
+            folder,
+        })
+    }
+
+    /// Its client port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its client address, as configuration files want it.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The process, for its log and its number.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Waits until it is healthy: it knows a leader and commits.
+    ///
+    /// # Errors
+    /// [`crate::Error::Died`], [`crate::Error::TooLate`] after `bound`.
+    pub async fn healthy(&self, bound: Duration) -> Result<()> {
+        healthy(&self.process, self.port, bound).await
+    }
+
+    /// Kills it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Process`], [`crate::Error::TooLate`].
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts it with the same ports and data after [`Self::kill`] or [`Self::stop`]; it is
+    /// healthy once a majority runs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process = listen(&self.launch, self.peer_port).await?;
+        Ok(())
+    }
+
+    /// Stops it cleanly.
+    ///
+    /// # Errors
+    /// [`crate::Error::TooLate`] if it does not stop.
+    pub async fn stop(&mut self) -> Result<()> {
+        self.process.signal(Signal::TERM)?;
+        self.process.ended(STOP_BOUND).await.map(|_| ())
+    }
+
+    /// The process, for one strike at a whole site.
+    pub fn family(&self) -> Vec<Pid> {
+        self.process.family()
+    }
+
+    /// SIGSTOP.
+    ///
+    /// # Errors
+    /// [`crate::Error::Process`].
+    pub fn freeze(&self) -> Result<()> {
+        self.process.freeze()
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// [`crate::Error::Process`].
+    pub fn thaw(&self) -> Result<()> {
+        self.process.thaw()
+    }
+}
+
+fn member(options: &EtcdOptions) -> &str {
+    options.member.as_deref().unwrap_or("default")
+}
+
+fn arguments(options: &EtcdOptions, folder: &Folder, port: u16, peer: u16) -> Vec<String> {
+    let name = member(options);
+    let url = |address: &str| format!("http://{address}");
+    let own = format!("127.0.0.1:{peer}");
+    let advertised = options.advertised_peer.as_ref().unwrap_or(&own);
+    let alone = [(name.to_owned(), advertised.clone())];
+    let cluster = if options.cluster.is_empty() {
+        &alone[..]
+    } else {
+        &options.cluster
+    };
+    let cluster: Vec<_> = cluster
+        .iter()
+        .map(|(name, at)| format!("{name}={}", url(at)))
+        .collect();
+    let data = options.data.clone().unwrap_or_else(|| folder.join("data"));
+    let client = url(&format!("127.0.0.1:{port}"));
+    let pairs = [
+        ("name", name.to_owned()),
+        ("data-dir", data.display().to_string()),
+        ("listen-client-urls", client.clone()),
+        ("advertise-client-urls", client),
+        ("listen-peer-urls", url(&own)),
+        ("initial-advertise-peer-urls", url(advertised)),
+        ("initial-cluster", cluster.join(",")),
+        ("pre-vote", "true".into()),
+        ("heartbeat-interval", "100".into()),
+        ("election-timeout", "1000".into()),
+    ];
+    pairs
+        .into_iter()
+        .map(|(key, value)| format!("--{key}={value}"))
+        .collect()
+}
+
+/// Starts the member and waits until its peer port answers: no leader is needed for that.
+async fn listen(launch: &Launch, peer: u16) -> Result<Process> {
+    let process = launch.start()?;
+    until(&launch.name, "its peer port", START_BOUND, async || {
+        process.expect_alive("starting")?;
+        Ok(match TcpStream::connect(("127.0.0.1", peer)).await {
+            Ok(_) => Look::Ready(()),
+            Err(error) => Look::Waiting(error.to_string()),
+        })
+    })
+    .await?;
+    Ok(process)
+}
+
+async fn healthy(process: &Process, port: u16, bound: Duration) -> Result<()> {
+    until(process.name(), "health", bound, async || {
+        process.expect_alive("starting")?;
+        Ok(match timeout(ATTEMPT, health(port)).await {
+            Ok(Ok(answer)) if answer.contains(r#""health":"true""#) => Look::Ready(()),
+            Ok(Ok(answer)) => Look::Waiting(answer.lines().last().unwrap_or_default().to_owned()),
+            Ok(Err(error)) => Look::Waiting(error.to_string()),
+            Err(_) => Look::Waiting("no answer".into()),
+        })
+    })
+    .await
+}
+
+async fn health(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream
+        .write_all(b"GET /health HTTP/1.0\r\nHost: etcd\r\n\r\n")
+        .await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
