@@ -9,7 +9,7 @@ use core::fmt;
 pub struct Fault {
     /// Key path (`policy.authority.ttl_ms`); empty for the file as a whole.
     pub key: String,
-    /// What is wrong, with the value found.
+    /// What is wrong, with the value found and its line.
     pub problem: String,
     /// What to write instead.
     pub fix: String,
@@ -17,7 +17,10 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.key, self.problem, self.fix)
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{}; {}", self.problem, self.fix)
     }
 }
 
@@ -25,11 +28,18 @@ impl fmt::Display for Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
+/// Printed faults; a file that is no configuration at all has one for each of its lines.
+const PRINTED_MAX: usize = 50;
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} fault(s) in the configuration", self.0.len())?;
-        for fault in &self.0 {
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        write!(f, "{} fault{plural} in the configuration", self.0.len())?;
+        for fault in self.0.iter().take(PRINTED_MAX) {
             write!(f, "\n  {fault}")?;
+        }
+        if self.0.len() > PRINTED_MAX {
+            write!(f, "\n  ... and {} more", self.0.len() - PRINTED_MAX)?;
         }
         Ok(())
     }

@@ -3,7 +3,25 @@
 //! One file describes the whole cluster *as seen from one place*: the same
 //! policy everywhere, addresses as this place reaches them. Shells read the
 //! file; this module turns its text into a [`Config`] or into all of its
-//! faults at once, each with key path and fix.
+//! faults at once, each with line, key path and fix.
+//!
+//! Here are the types only. `keys` registers every key with its bounds and
+//! reasons, `reader` collects faults along it, `relations` compares values,
+//! `parse` puts the three in order.
+
+mod faults;
+mod keys;
+mod kind;
+mod parse;
+mod reader;
+mod relations;
+#[cfg(test)]
+mod tests;
+
+pub use faults::{Fault, Faults};
+pub use keys::{KEYS, Key, Need, find, matching};
+pub use kind::Kind;
+pub use parse::{Entry, Origin};
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -306,21 +324,4 @@ pub struct Witness {
     pub store: String,
     /// The witness's agents, usually one.
     pub agents: Vec<Agent>,
-}
-
-mod faults;
-pub use faults::{Fault, Faults};
-
-impl Config {
-    /// Reads the text of a `tandem.toml`.
-    ///
-    /// # Errors
-    /// All faults at once: unknown keys, wrong types, values out of range and
-    /// broken relations, each with key path and fix.
-    pub fn parse(text: &str) -> Result<Self, Faults> {
-        toml::from_str(text).map_err(|error| {
-            let fix = String::from("see docs/reference/config.md");
-            Faults(alloc::vec![Fault { key: String::new(), problem: alloc::format!("{error}"), fix }])
-        })
-    }
 }
