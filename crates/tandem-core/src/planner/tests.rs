@@ -3,7 +3,9 @@
 mod world;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
+use proptest::prelude::*;
 use world::{World, check_one_writer};
 
 /// Runs `script` (`ms command ...` a line) and compares the transcript of changed reasons and
@@ -103,4 +105,55 @@ fn a_claim_that_cannot_be_prepared_gives_the_right_back() {
         (28_000, "start aws"),
     ];
     insta::assert_snapshot!(transcript(&script, 80_000));
+}
+
+const FAULTS: [&str; 16] = [
+    "kill aws",
+    "start aws",
+    "kill gcp",
+    "start gcp",
+    "kill aws-1",
+    "start aws-1",
+    "kill gcp-2",
+    "start gcp-2",
+    "kill witness",
+    "start witness",
+    "cut aws gcp",
+    "heal aws gcp",
+    "cut aws store",
+    "heal aws store",
+    "cut gcp store",
+    "heal gcp store",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// I1 under any mix of kills, starts and cuts; then everything is healed, and the site that
+    /// the record names writes again within bounded time (I7).
+    #[test]
+    fn any_faults_leave_one_writer_and_end_in_service(
+        faults in prop::collection::vec((0u64..20_000, prop::sample::select(&FAULTS[..])), 0..24),
+    ) {
+        let mut world = World::new();
+        let mut at_ms = 10_000;
+        for (pause_ms, command) in faults {
+            at_ms += pause_ms;
+            run_until(&mut world, at_ms);
+            world.command(command);
+        }
+        let healing: Vec<&str> = FAULTS.iter().copied().filter(|fault| !fault.starts_with("kill") && !fault.starts_with("cut")).collect();
+        for command in healing {
+            world.command(command);
+        }
+        run_until(&mut world, at_ms + 60_000);
+        prop_assert!(world.is_served(), "{}", world.transcript());
+    }
+}
+
+fn run_until(world: &mut World, until_ms: u64) {
+    while world.now_ms() < until_ms {
+        world.step();
+        check_one_writer(world);
+    }
 }

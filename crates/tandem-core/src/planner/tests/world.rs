@@ -499,6 +499,15 @@ impl Agent {
     }
 }
 
+impl World {
+    /// Somebody may write now.
+    pub(super) fn is_served(&self) -> bool {
+        self.agents
+            .iter()
+            .any(|agent| agent.alive && agent.serves_until > self.now)
+    }
+}
+
 /// I1: gates of two sites never serve at one instant, and the guard of a site without the
 /// right is closed.
 pub(super) fn check_one_writer(world: &World) {
