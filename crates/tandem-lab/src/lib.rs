@@ -9,7 +9,9 @@
 //! and it never touches a process or file that it did not make.
 
 pub mod certificates;
+pub mod drill;
 mod error;
+pub mod links;
 pub mod ports;
 pub mod process;
 pub mod servers;

@@ -8,9 +8,12 @@ async fn ask(postgres: &Postgres, query: &str) -> String {
         .connect_config("postgres")
         .connect(NoTls)
         .await
-        .unwrap();
+        .expect("the server answers");
     let driver = tokio::spawn(connection);
-    let row = client.query_one(query, &[]).await.unwrap();
+    let row = client
+        .query_one(query, &[])
+        .await
+        .expect("the server answers");
     driver.abort();
     row.get(0)
 }
