@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use toml::de::DeValue;
@@ -64,6 +65,22 @@ pub(super) enum Given {
     Whole(u64),
     Text(String),
     Texts(Vec<String>),
+}
+
+impl fmt::Display for Given {
+    /// As TOML writes it. Texts that passed have no control characters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted =
+            |text: &String| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        match self {
+            Self::Whole(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(&quoted(text)),
+            Self::Texts(texts) => {
+                let texts: Vec<String> = texts.iter().map(quoted).collect();
+                write!(f, "[{}]", texts.join(", "))
+            }
+        }
+    }
 }
 
 /// Why a value did not pass: what is wrong, and what to write instead.

@@ -60,7 +60,7 @@ impl Config {
         let reading = read(text)?;
         let entry = |(path, value): (String, Value)| Entry {
             path,
-            value: value.as_toml().to_string(),
+            value: value.given.to_string(),
             origin: value.line.map_or(Origin::Default, Origin::Line),
             key: value.key,
         };
