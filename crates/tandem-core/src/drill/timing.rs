@@ -132,13 +132,19 @@ impl Timing {
         let t1 = first_failure(&after, t0);
         let t6 = first_write_again(&after, requests, t0);
         let t7 = sustained(&after).map(|at| at.max(t6.unwrap_or(at)));
+        // Agents are asked every so often: a mark is heard late, never early, so
+        // that none can lie behind the one that follows from it.
+        let t5 = earlier(agents.writable, t6);
+        let t4 = earlier(agents.fenced, t5);
+        let t3 = earlier(agents.decided, t4);
+        let t2 = earlier(agents.suspected, t3);
         let marks = Marks {
             t0: Some(t0),
             t1,
-            t2: agents.suspected,
-            t3: agents.decided,
-            t4: agents.fenced,
-            t5: agents.writable,
+            t2,
+            t3,
+            t4,
+            t5,
             t6,
             t7: t1.and(t7),
         };
@@ -168,6 +174,10 @@ impl Phases {
             route: span(marks.t5, marks.t7),
         }
     }
+}
+
+fn earlier(mark: Option<Mono>, next: Option<Mono>) -> Option<Mono> {
+    mark.map(|mark| next.map_or(mark, |next| mark.min(next)))
 }
 
 fn span(from: Option<Mono>, to: Option<Mono>) -> Option<Duration> {

@@ -1,0 +1,97 @@
+//! Evidence: what a drill leaves behind for people who were not there.
+//!
+//! `report.json` (versioned, for programs), `report.html` (self-contained, for
+//! readers) and `requests.csv` (every request, so that each figure can be
+//! computed again). The page is made from the report alone: what is not in the
+//! JSON is not in the HTML either.
+
+mod html;
+mod picture;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use tandem_core::drill::Request;
+
+use super::Error;
+
+pub use html::page;
+pub use report::{Client, Decision, Machine, Report, Run, SCHEMA};
+
+/// The report of one run, for programs.
+pub const REPORT_JSON: &str = "report.json";
+/// The report of one run, for people.
+pub const REPORT_HTML: &str = "report.html";
+/// Every request of one run.
+pub const REQUESTS_CSV: &str = "requests.csv";
+
+/// Writes the three files into `folder`. The JSON comes last, by renaming: a run
+/// counts as finished when it is there.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(folder: &Path, report: &Report, requests: &[Request]) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    put(&folder.join(REQUESTS_CSV), &csv(requests))?;
+    put(&folder.join(REPORT_HTML), &page(report))?;
+    let json = serde_json::to_string_pretty(report).expect("a report is plain data");
+    let (draft, path) = (folder.join("report.json.new"), folder.join(REPORT_JSON));
+    put(&draft, &json)?;
+    fs::rename(&draft, &path).map_err(Error::file("rename to", &path))
+}
+
+/// Reads the report of a finished run; `None` if there is none.
+///
+/// # Errors
+/// If it is there but cannot be read.
+pub fn read(folder: &Path) -> Result<Option<Report>, Error> {
+    let path = folder.join(REPORT_JSON);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+    let report = serde_json::from_str(&text).map_err(|source| Error::Report { path, source })?;
+    Ok(Some(report))
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(Error::file("write", path))
+}
+
+/// Times are microseconds of the machine's boot clock, as in `report.json`.
+fn csv(requests: &[Request]) -> String {
+    let mut text = String::from("number,kind,intended,sent,answered,status,cloud,origin,failure\n");
+    for r in requests {
+        let number = |at: Option<tandem_core::model::Mono>| {
+            at.map(|at| at.0.to_string()).unwrap_or_default()
+        };
+        let failure = r
+            .failure
+            .as_deref()
+            .unwrap_or_default()
+            .replace('"', "\"\"");
+        let cloud = r.cloud.map(|site| site.to_string()).unwrap_or_default();
+        let origin = r
+            .origin
+            .map(|origin| origin.to_string())
+            .unwrap_or_default();
+        let status = r
+            .status
+            .map(|status| status.to_string())
+            .unwrap_or_default();
+        let (sent, answered) = (number(r.sent), number(r.answered));
+        writeln!(
+            text,
+            "{},{},{},{sent},{answered},{status},{cloud},{origin},\"{failure}\"",
+            r.number,
+            r.kind.as_str(),
+            r.intended.0
+        )
+        .expect("writing into a string cannot fail");
+    }
+    text
+}

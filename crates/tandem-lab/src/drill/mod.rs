@@ -1,0 +1,19 @@
+//! Drills with real processes: break something under load and measure.
+//!
+//! Outside clients keep a timetable ([`load`]), observers listen ([`observe`]),
+//! the runner breaks what the drill file says ([`runner`]), and the core judges
+//! what was seen. Evidence is written for people and for programs
+//! ([`evidence`]).
+//!
+//! Invariant: the clients know nothing of the runner, and the verdict nothing
+//! of the controller: only what was answered, and what the databases have, counts.
+
+pub mod client;
+pub mod clock;
+mod error;
+pub mod evidence;
+pub mod load;
+pub mod observe;
+pub mod visibility;
+
+pub use error::Error;
