@@ -1,0 +1,189 @@
+//! Effects on the own database, away from the planning loop.
+//!
+//! Two hands, each with at most one list of effects in it: one for what takes milliseconds
+//! (heartbeat, guard), one for what may take seconds (stop, prepare, receive). A hand that is
+//! busy is given nothing: the next plan is made from what is seen then, so that no stale
+//! order waits in a queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tandem_core::model::Epoch;
+use tandem_core::planner::Action;
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::database::{Database, DatabaseError};
+use crate::journal::Journal;
+use crate::right::chain;
+use crate::state::{Counters, Shared};
+
+/// After a failure a hand rests, so that a database that refuses at once is not flooded.
+const REST: Duration = Duration::from_millis(200);
+
+/// One hand: a list of effects at a time, in order; a failed one drops the rest.
+pub(crate) struct Hand {
+    orders: mpsc::Sender<Vec<Action>>,
+    busy: Arc<AtomicBool>,
+}
+
+impl Hand {
+    /// A hand and the task that moves it.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        database: Arc<dyn Database>,
+        journal: Journal,
+    ) -> (Self, Worker) {
+        let (orders, waiting) = mpsc::channel(1);
+        let busy = Arc::new(AtomicBool::new(false));
+        let worker = Worker {
+            shared,
+            database,
+            journal,
+            waiting,
+            busy: Arc::clone(&busy),
+            trouble: None,
+        };
+        (Self { orders, busy }, worker)
+    }
+
+    /// Gives the hand something to do, unless it is busy.
+    pub(crate) fn give(&self, actions: Vec<Action>) {
+        if actions.is_empty() || self.busy.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if self.orders.try_send(actions).is_err() {
+            self.busy.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// The task behind a [`Hand`].
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    database: Arc<dyn Database>,
+    journal: Journal,
+    waiting: mpsc::Receiver<Vec<Action>>,
+    busy: Arc<AtomicBool>,
+    trouble: Option<String>,
+}
+
+impl Worker {
+    /// Works until the hand is gone.
+    pub(crate) async fn run(mut self) {
+        while let Some(actions) = self.waiting.recv().await {
+            let done = self.carry_out(&actions).await;
+            if !done {
+                tokio::time::sleep(REST).await;
+            }
+            self.busy.store(false, Ordering::Release);
+            self.shared.changed.notify_one();
+        }
+    }
+
+    async fn carry_out(&mut self, actions: &[Action]) -> bool {
+        for action in actions {
+            match self.act(action).await {
+                Ok(()) => self.trouble = None,
+                Err(error) => {
+                    self.note_failure(action, &error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    async fn act(&self, action: &Action) -> Result<(), DatabaseError> {
+        match action {
+            Action::Beat { epoch } => self.beat(*epoch).await,
+            Action::ArmGuard { epoch, deadline } => {
+                self.database.arm_guard(*epoch, *deadline).await?;
+                let before = self.shared.state().armed.replace((*epoch, *deadline));
+                if before.is_none_or(|(armed, _)| armed != *epoch) {
+                    self.note(*epoch, "armed the guard");
+                }
+                Ok(())
+            }
+            Action::CloseGuard { epoch } => {
+                self.shared.state().armed = None;
+                self.database.close_guard(*epoch).await?;
+                self.note(*epoch, "closed the guard");
+                Ok(())
+            }
+            Action::Receive => {
+                self.step("enabled the subscription", self.database.receive())
+                    .await
+            }
+            Action::StopReceiving => {
+                self.step("stopped receiving", self.database.stop_receiving())
+                    .await
+            }
+            Action::Prepare { epoch, from } => {
+                self.step(
+                    "prepared the database for opening",
+                    self.database.prepare(*epoch, *from),
+                )
+                .await
+            }
+            Action::Write { .. } | Action::LeadAtWitness => {
+                unreachable!("the planning loop hands these to the store's tasks")
+            }
+        }
+    }
+
+    async fn step(
+        &self,
+        done: &str,
+        work: impl Future<Output = Result<(), DatabaseError>>,
+    ) -> Result<(), DatabaseError> {
+        let started = clock::now();
+        work.await?;
+        let took_ms = crate::state::millis(clock::now().since(started));
+        let epoch = self.shared.remaining().epoch;
+        self.note(epoch, &format!("{done} in {took_ms} ms"));
+        Ok(())
+    }
+
+    /// The clock is read before sending: the age of a heartbeat is never understated.
+    async fn beat(&self, epoch: Epoch) -> Result<(), DatabaseError> {
+        let sent = clock::now();
+        self.shared.state().beat = Some(sent);
+        let number = self.database.beat(epoch).await?;
+        self.shared
+            .state()
+            .exposure
+            .handle_sent(epoch, number, sent);
+        Ok(())
+    }
+
+    /// Something was done that a look will show.
+    fn note(&self, epoch: Epoch, done: &str) {
+        tracing::info!(%epoch, "{done}");
+        self.journal.write(epoch, done.to_owned());
+        self.shared.look_again.notify_one();
+    }
+
+    fn note_failure(&mut self, action: &Action, error: &DatabaseError) {
+        Counters::count(&self.shared.counters.database_failures);
+        let text = format!("{}: {}", name(action), chain(error));
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::warn!(trouble = text, "an effect on the database failed");
+            self.trouble = Some(text);
+        }
+    }
+}
+
+fn name(action: &Action) -> &'static str {
+    match action {
+        Action::Write { .. } => "write",
+        Action::Receive => "receive",
+        Action::StopReceiving => "stop receiving",
+        Action::Prepare { .. } => "prepare",
+        Action::ArmGuard { .. } => "arm guard",
+        Action::CloseGuard { .. } => "close guard",
+        Action::Beat { .. } => "heartbeat",
+        Action::LeadAtWitness => "lead at witness",
+    }
+}

@@ -1,0 +1,103 @@
+//! The seam to the site's own PostgreSQL.
+//!
+//! The agent's loop sees this trait; `tandem-postgres` fills it for real and tests put a
+//! double behind it. Every call ends by itself in bounded time and every effect is safe
+//! to repeat, so the loop never has to remember how far it came.
+
+use std::error::Error;
+
+use async_trait::async_trait;
+use tandem_core::config::Config;
+use tandem_core::database::DatabaseSeen;
+use tandem_core::model::{Epoch, Mono, SiteId};
+
+/// Why a call to the database gave nothing: it refused, did not answer, or was not reached.
+#[derive(Debug, thiserror::Error)]
+#[error("the database gave nothing")]
+pub struct DatabaseError(#[source] pub Box<dyn Error + Send + Sync>);
+
+impl From<tandem_postgres::Error> for DatabaseError {
+    fn from(error: tandem_postgres::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// What an agent asks of its own site's database.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// One look at everything the planner wants to know.
+    async fn observe(&self) -> Result<DatabaseSeen, DatabaseError>;
+
+    /// Writes the next heartbeat of `epoch` and returns its number.
+    async fn beat(&self, epoch: Epoch) -> Result<u64, DatabaseError>;
+
+    /// Lets application writes of `epoch` pass until `deadline` of this process's boot time.
+    async fn arm_guard(&self, epoch: Epoch, deadline: Mono) -> Result<(), DatabaseError>;
+
+    /// Lets no application write pass from now on, unless a newer epoch than `epoch` is armed.
+    async fn close_guard(&self, epoch: Epoch) -> Result<(), DatabaseError>;
+
+    /// Enables the subscription that feeds this site.
+    async fn receive(&self) -> Result<(), DatabaseError>;
+
+    /// Disables it and waits until its worker is gone. The relay was cut before.
+    async fn stop_receiving(&self) -> Result<(), DatabaseError>;
+
+    /// Everything that must stand before this site opens in `epoch` in place of `from`.
+    async fn prepare(&self, epoch: Epoch, from: SiteId) -> Result<(), DatabaseError>;
+}
+
+/// The real database of a site, in the hands of one agent.
+pub(crate) struct Postgres {
+    database: tandem_postgres::Database,
+    holder: String,
+}
+
+impl Postgres {
+    pub(crate) fn new(
+        config: &Config,
+        site: SiteId,
+        agent: &str,
+    ) -> Result<Self, tandem_postgres::Error> {
+        let database = tandem_postgres::Database::new(config, site)?;
+        Ok(Self {
+            database,
+            holder: agent.to_owned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Database for Postgres {
+    async fn observe(&self) -> Result<DatabaseSeen, DatabaseError> {
+        Ok(self.database.observe().await?)
+    }
+
+    async fn beat(&self, epoch: Epoch) -> Result<u64, DatabaseError> {
+        Ok(self.database.beat(epoch).await?)
+    }
+
+    async fn arm_guard(&self, epoch: Epoch, deadline: Mono) -> Result<(), DatabaseError> {
+        self.database
+            .renew_guard(epoch, &self.holder, deadline)
+            .await?;
+        Ok(())
+    }
+
+    async fn close_guard(&self, epoch: Epoch) -> Result<(), DatabaseError> {
+        Ok(self.database.close_guard(epoch).await?)
+    }
+
+    async fn receive(&self) -> Result<(), DatabaseError> {
+        Ok(self.database.resume_receiving().await?)
+    }
+
+    async fn stop_receiving(&self) -> Result<(), DatabaseError> {
+        Ok(self.database.stop_receiving().await?)
+    }
+
+    async fn prepare(&self, epoch: Epoch, from: SiteId) -> Result<(), DatabaseError> {
+        self.database.prepare_opening(epoch, from).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! The right to write: reads the record all the time, writes it on order.
+//!
+//! The only task that changes what this agent knows about the right. Each reading and each
+//! committed change is on disk before it is shown to the rest of the agent.
+//! Invariant: after a lost reply the record is read again; nothing is renewed blind.
+
+use std::sync::{Arc, Mutex};
+
+use serde::Deserialize;
+use tandem_core::authority::{Authority, RECORD_VERSION, Record, Refusal};
+use tandem_core::model::Mono;
+use tandem_core::planner::Purpose;
+use tandem_store::{Change, Store, StoreError, Versioned};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, MissedTickBehavior, interval};
+
+use crate::clock;
+use crate::journal::Journal;
+use crate::memory::{MemoryError, MemoryFile};
+use crate::state::{Counters, Shared};
+use crate::store::Keys;
+
+/// How often the record is read, so that a taker's count starts early.
+const READ_PERIOD: Duration = Duration::from_millis(250);
+
+/// Renewals that lost against the sibling agent's are repeated at once with what the store
+/// holds now; two agents cannot collide more often than this in one period.
+const RENEWALS_MAX: u32 = 3;
+
+/// At most two a day are allowed; the rest is for people who read the list.
+const PROMOTIONS_MAX: usize = 16;
+
+/// An order from the planner to replace the record.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    pub(crate) revision: u64,
+    pub(crate) record: Record,
+    pub(crate) purpose: Purpose,
+}
+
+/// Why a reading is not shown.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("the store is not believed")]
+    Refused(#[from] Refusal),
+    #[error("what was read cannot be remembered")]
+    Memory(#[from] MemoryError),
+    #[error("the record cannot be understood")]
+    Damaged(#[from] serde_json::Error),
+}
+
+/// The task's own state.
+pub(crate) struct Right {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    memory: Arc<Mutex<MemoryFile>>,
+    journal: Journal,
+    key: String,
+    promotions_key: String,
+    /// The exact text behind the record that is shown, for the next comparison.
+    text: Option<Versioned>,
+    /// The last trouble that was logged, so that each is logged once.
+    trouble: Option<String>,
+}
+
+impl Right {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        store: Arc<dyn Store>,
+        memory: MemoryFile,
+        journal: Journal,
+    ) -> Self {
+        let keys = Keys::of(&shared.config.cluster);
+        Self {
+            shared,
+            store,
+            memory: Arc::new(Mutex::new(memory)),
+            journal,
+            key: keys.authority(),
+            promotions_key: keys.promotions(),
+            text: None,
+            trouble: None,
+        }
+    }
+
+    /// Reads and carries out orders, one at a time, until the planner is gone.
+    pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut ticks = interval(READ_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(order) => self.carry_out(order).await,
+                    None => return,
+                },
+                _ = ticks.tick() => self.read().await,
+            }
+            self.shared.changed.notify_one();
+        }
+    }
+
+    async fn read(&mut self) {
+        self.read_promotions().await;
+        match self.store.read(&self.key).await {
+            Ok(Some(found)) => self.take(found, None).await,
+            Ok(None) => self.note_trouble(
+                "the store holds no authority record; `tandem init` makes one".into(),
+            ),
+            Err(error) => self.note_store_error(&error),
+        }
+    }
+
+    /// Needed once, before this agent could promote; afterwards only promotions change it.
+    async fn read_promotions(&mut self) {
+        let known = self.shared.state().authority.present().is_some();
+        if known {
+            return;
+        }
+        if let Ok(Some(found)) = self.store.read(&self.promotions_key).await {
+            self.shared.state().promotions = serde_json::from_str(&found.value).unwrap_or_default();
+        }
+    }
+
+    /// Takes what the store holds; `sent` if we wrote it ourselves. Shown only after it is on disk.
+    async fn take(&mut self, found: Versioned, sent: Option<Mono>) {
+        match self.learn(&found, sent).await {
+            Ok(authority) => {
+                let mut state = self.shared.state();
+                state.authority = authority;
+                state.refusal = None;
+                drop(state);
+                self.text = Some(found);
+                if self.trouble.take().is_some() {
+                    tracing::info!("the store is read again");
+                }
+            }
+            Err(unusable) => self.refuse(unusable),
+        }
+    }
+
+    async fn learn(&self, found: &Versioned, sent: Option<Mono>) -> Result<Authority, Unusable> {
+        let arrived = clock::now();
+        let record = parse(&found.value)?;
+        let mut authority = self.shared.state().authority.clone();
+        match sent {
+            Some(sent) => authority.handle_committed(sent, arrived, &record, found.mod_revision)?,
+            None => authority.handle_reading(arrived, &record, found.mod_revision)?,
+        }
+        let learned = authority
+            .memory()
+            .expect("a reading was just taken")
+            .clone();
+        let memory = Arc::clone(&self.memory);
+        let keep = move || memory.lock().expect("no holder panics").keep(&learned);
+        tokio::task::spawn_blocking(keep)
+            .await
+            .expect("keeping does not panic")?;
+        Ok(authority)
+    }
+
+    fn refuse(&mut self, unusable: Unusable) {
+        let text = chain(&unusable);
+        if let Unusable::Refused(refusal) = unusable {
+            self.shared.state().refusal = Some(refusal);
+        }
+        self.note_trouble(text);
+    }
+
+    fn note_store_error(&mut self, error: &StoreError) {
+        Counters::count(&self.shared.counters.store_failures);
+        self.note_trouble(error.to_string());
+    }
+
+    fn note_trouble(&mut self, text: String) {
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::warn!(trouble = text, "the right to write cannot be read");
+            self.trouble = Some(text);
+        }
+    }
+
+    /// Carries out an order; a renewal that met the sibling's is repeated at once.
+    async fn carry_out(&mut self, mut order: Order) {
+        for _ in 0..RENEWALS_MAX {
+            let Some(expected) = self
+                .text
+                .clone()
+                .filter(|text| text.mod_revision == order.revision)
+            else {
+                return; // The record moved on since the plan was made; the next plan knows.
+            };
+            match self.write(&expected, &order).await {
+                Next::Done => return,
+                Next::Again(revision, record) if order.purpose == Purpose::Renew => {
+                    order = Order {
+                        revision,
+                        record,
+                        ..order
+                    };
+                }
+                Next::Again(..) => return,
+            }
+        }
+    }
+
+    async fn write(&mut self, expected: &Versioned, order: &Order) -> Next {
+        let value = serde_json::to_string(&order.record).expect("a record is plain data");
+        let sent = clock::now();
+        match self.store.replace(&self.key, expected, &value).await {
+            Ok(Change::Committed { revision }) => {
+                self.take(
+                    Versioned {
+                        value,
+                        mod_revision: revision,
+                    },
+                    Some(sent),
+                )
+                .await;
+                self.note_committed(order, revision).await;
+                Next::Done
+            }
+            Ok(Change::Conflict {
+                current: Some(current),
+            }) => self.lost_to(current, order).await,
+            Ok(Change::Conflict { current: None }) => {
+                self.note_trouble("the authority record has vanished from the store".into());
+                Next::Done
+            }
+            Err(error) => {
+                self.note_store_error(&error);
+                self.read().await;
+                Next::Done
+            }
+        }
+    }
+
+    /// Somebody was faster. A renewal goes on from what is there if it is still the same right.
+    async fn lost_to(&mut self, current: Versioned, order: &Order) -> Next {
+        self.take(current, None).await;
+        let state = self.shared.state();
+        match state.authority.present() {
+            Some((record, revision)) if same_right(record, &order.record) => {
+                Next::Again(revision, record.renewed())
+            }
+            _ => Next::Done,
+        }
+    }
+
+    async fn note_committed(&mut self, order: &Order, revision: u64) {
+        let Order {
+            record, purpose, ..
+        } = order;
+        if *purpose == Purpose::Renew {
+            Counters::count(&self.shared.counters.renewals);
+            return;
+        }
+        let (epoch, site) = (record.epoch, record.site);
+        tracing::info!(?purpose, %epoch, %site, exposure = ?record.exposure, revision, "the record was changed");
+        self.journal.write(
+            epoch,
+            format!("committed {purpose:?}: {site} in epoch {epoch}, revision {revision}"),
+        );
+        if *purpose == Purpose::Claim {
+            self.remember_promotion().await;
+        }
+    }
+
+    /// Counts this promotion for the flap guard. A crash right here would lose the count, never
+    /// the promotion; the guard is about comfort, not about two writers.
+    async fn remember_promotion(&mut self) {
+        let list = {
+            let mut state = self.shared.state();
+            state.promotions.push(clock::wall_seconds());
+            let surplus = state.promotions.len().saturating_sub(PROMOTIONS_MAX);
+            state.promotions.drain(..surplus);
+            serde_json::to_string(&state.promotions).expect("a list of numbers")
+        };
+        if let Err(error) = self.store.put(&self.promotions_key, &list).await {
+            tracing::warn!(%error, "this promotion could not be noted for the flap guard");
+        }
+    }
+}
+
+/// What follows a write.
+enum Next {
+    Done,
+    Again(u64, Record),
+}
+
+fn same_right(one: &Record, other: &Record) -> bool {
+    one.identity == other.identity
+        && (one.site, one.epoch, one.phase) == (other.site, other.epoch, other.phase)
+}
+
+/// Reads the version first, so that a newer shape is refused by name.
+fn parse(text: &str) -> Result<Record, Unusable> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_str(text)?;
+    if version != RECORD_VERSION {
+        return Err(Refusal::Version(version).into());
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

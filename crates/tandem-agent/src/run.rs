@@ -1,0 +1,264 @@
+//! One agent, put together: its tasks, from the configuration to the clean stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tandem_core::config::{Agent as Settings, Config};
+use tandem_core::model::SiteId;
+use tandem_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::act::Hand;
+use crate::database::{Database, Postgres};
+use crate::drive::{Drive, Hands};
+use crate::journal::Journal;
+use crate::leader::Lead;
+use crate::memory::{MemoryError, MemoryFile};
+use crate::relay::Relay;
+use crate::right::Right;
+use crate::state::Shared;
+use crate::{api, observe, probe, store};
+
+/// Why an agent could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration does not name this agent.
+    #[error("tandem.toml names no agent `{name}` at site `{site}`")]
+    NotNamed {
+        /// The agent.
+        name: String,
+        /// The site.
+        site: SiteId,
+    },
+    /// An address cannot be listened on.
+    #[error("the agent cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Its memory is not usable.
+    #[error("the agent's memory is not usable")]
+    Memory(#[from] MemoryError),
+    /// Its database is not configured well.
+    #[error("the site's database cannot be used")]
+    Database(#[from] tandem_postgres::Error),
+    /// The HTTP client could not be made.
+    #[error("the probing client could not be made")]
+    Client(#[from] reqwest::Error),
+    /// A task ended that never ends: a bug. The process stops, so that its right runs out.
+    #[error("a task of the agent ended unexpectedly")]
+    TaskEnded,
+}
+
+/// Runs the agent `name` of `site` until `stop`.
+///
+/// # Errors
+/// If it cannot start, or a task of it died.
+pub async fn run(
+    config: Config,
+    site: SiteId,
+    name: &str,
+    stop: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
+    let store: Arc<dyn Store> = Arc::new(store::connect(&config, site));
+    let database: Option<Arc<dyn Database>> = match config.sites.contains_key(&site) {
+        true => Some(Arc::new(Postgres::new(&config, site, name)?)),
+        false => None,
+    };
+    let agent = Agent::start(config, site, name, store, database).await?;
+    agent.until(stop).await
+}
+
+/// A running agent.
+pub struct Agent {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    address: SocketAddr,
+    _stop_relay: DropGuard,
+}
+
+impl Agent {
+    /// Starts every task of the agent. `database` is absent at the witness.
+    ///
+    /// # Errors
+    /// If an address is taken, or the memory is damaged.
+    pub async fn start(
+        config: Config,
+        site: SiteId,
+        name: &str,
+        store: Arc<dyn Store>,
+        database: Option<Arc<dyn Database>>,
+    ) -> Result<Self, AgentError> {
+        let settings = settings(&config, site, name)?.clone();
+        let memory = MemoryFile::open(Path::new(&settings.state_dir))?;
+        let stop = CancellationToken::new();
+        let relay = start_relay(&config, site, &settings, &stop).await?;
+        let listener = TcpListener::bind(&settings.listen).await;
+        let listener = listener.map_err(|source| listen_error(&settings.listen, source))?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| listen_error(&settings.listen, source))?;
+        let shared = Shared::new(name.to_owned(), config, site, relay, memory.last().cloned());
+        let mut agent = Self {
+            shared: Arc::new(shared),
+            tasks: JoinSet::new(),
+            address,
+            _stop_relay: stop.drop_guard(),
+        };
+        tracing::info!(%site, name, %address, "the agent starts");
+        agent.spawn_api(listener);
+        agent.spawn_watchers(&store)?;
+        agent.spawn_loop(&store, memory, database);
+        Ok(agent)
+    }
+
+    /// Where its HTTP API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `stop`, or until a task dies: then the process must end, so that the right to
+    /// write runs out by itself.
+    ///
+    /// # Errors
+    /// [`AgentError::TaskEnded`] if a task died.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), AgentError> {
+        tokio::select! {
+            () = stop => {
+                tracing::info!("the agent stops");
+                self.tasks.shutdown().await;
+                Ok(())
+            }
+            ended = self.tasks.join_next() => {
+                tracing::error!(?ended, "a task ended that never ends; the agent stops");
+                Err(AgentError::TaskEnded)
+            }
+        }
+    }
+
+    fn spawn_api(&mut self, listener: TcpListener) {
+        let routes = api::router(Arc::clone(&self.shared));
+        self.tasks.spawn(async move {
+            if let Err(error) = axum::serve(listener, routes).await {
+                tracing::error!(%error, "the HTTP API ended");
+            }
+        });
+    }
+
+    /// Probes of every other place, and what agents tell each other through the store.
+    fn spawn_watchers(&mut self, store: &Arc<dyn Store>) -> Result<(), AgentError> {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let config = &self.shared.config;
+        let places = config.sites.keys().copied().chain([config.witness.name]);
+        for place in places.filter(|place| *place != self.shared.place.site) {
+            self.tasks.spawn(probe::watch(
+                Arc::clone(&self.shared),
+                client.clone(),
+                place,
+            ));
+        }
+        self.tasks
+            .spawn(observe::peers(Arc::clone(&self.shared), Arc::clone(store)));
+        self.tasks.spawn(observe::publish(
+            Arc::clone(&self.shared),
+            Arc::clone(store),
+        ));
+        Ok(())
+    }
+
+    fn spawn_loop(
+        &mut self,
+        store: &Arc<dyn Store>,
+        memory: MemoryFile,
+        database: Option<Arc<dyn Database>>,
+    ) {
+        let shared = &self.shared;
+        let (journal, writer) =
+            Journal::new(Arc::clone(store), &shared.config.cluster, &shared.name);
+        self.tasks.spawn(writer.run());
+        let (right, orders) = mpsc::channel(1);
+        let keeper = Right::new(
+            Arc::clone(shared),
+            Arc::clone(store),
+            memory,
+            journal.clone(),
+        );
+        self.tasks.spawn(keeper.run(orders));
+        let lead = Lead::default();
+        self.tasks
+            .spawn(lead.clone().run(Arc::clone(store), shared.place.witness));
+        let database = database.map(|database| self.spawn_hands(&database, &journal));
+        let hands = Hands {
+            right,
+            database,
+            lead,
+        };
+        self.tasks
+            .spawn(Drive::new(Arc::clone(&self.shared), hands, journal).run());
+    }
+
+    fn spawn_hands(&mut self, database: &Arc<dyn Database>, journal: &Journal) -> (Hand, Hand) {
+        self.tasks.spawn(observe::database(
+            Arc::clone(&self.shared),
+            Arc::clone(database),
+        ));
+        let mut hand = || {
+            let (hand, worker) = Hand::new(
+                Arc::clone(&self.shared),
+                Arc::clone(database),
+                journal.clone(),
+            );
+            self.tasks.spawn(worker.run());
+            hand
+        };
+        (hand(), hand())
+    }
+}
+
+fn settings<'a>(config: &'a Config, site: SiteId, name: &str) -> Result<&'a Settings, AgentError> {
+    let named = config.agents(site).iter().find(|agent| agent.name == name);
+    named.ok_or_else(|| AgentError::NotNamed {
+        name: name.to_owned(),
+        site,
+    })
+}
+
+/// The relay of a data site leads to the other site's database.
+async fn start_relay(
+    config: &Config,
+    site: SiteId,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<Relay, AgentError> {
+    let other = config
+        .other_site(site)
+        .and_then(|other| config.sites.get(&other));
+    let (Some(other), Some(listen)) = (other, &settings.relay_listen) else {
+        return Ok(Relay::unconnected());
+    };
+    let host = other
+        .postgres
+        .address
+        .as_ref()
+        .unwrap_or(&other.postgres.host);
+    let upstream = format!("{host}:{}", other.postgres.port);
+    let started = Relay::start(listen, upstream, stop.clone()).await;
+    started
+        .map(|(relay, _)| relay)
+        .map_err(|source| listen_error(listen, source))
+}
+
+fn listen_error(address: &str, source: io::Error) -> AgentError {
+    AgentError::Listen {
+        address: address.to_owned(),
+        source,
+    }
+}

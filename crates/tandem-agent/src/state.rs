@@ -1,0 +1,288 @@
+//! What this agent has seen and done: one place, written by many tasks, read by the planner.
+//!
+//! Nothing in it is a decision. The lock is never held across a wait. Only the `right` task
+//! changes what is known about the right to write, and only after it is on disk.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tandem_core::authority::{Authority, ExposureWatch, Memory, Refusal};
+use tandem_core::config::Config;
+use tandem_core::database::DatabaseSeen;
+use tandem_core::model::{Epoch, Mono, SiteId};
+use tandem_core::planner::{
+    self, AgentStatus, Done, Intent, Look, Peer, Place, Plan, Report, Seen, SiteHealth,
+};
+use tandem_core::wire;
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::relay::Relay;
+use crate::status::Ping;
+
+/// An agent that has published nothing for this long is forgotten.
+const PEER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Everything that the tasks of one agent share.
+pub(crate) struct Shared {
+    pub(crate) name: String,
+    pub(crate) config: Config,
+    pub(crate) place: Place,
+    pub(crate) relay: Relay,
+    /// Wakes the planning loop: something changed.
+    pub(crate) changed: Notify,
+    /// Wakes the database's observer: something was done.
+    pub(crate) look_again: Notify,
+    pub(crate) counters: Counters,
+    state: Mutex<State>,
+}
+
+/// What is counted for `/metrics`.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) renewals: AtomicU64,
+    pub(crate) store_failures: AtomicU64,
+    pub(crate) database_failures: AtomicU64,
+    pub(crate) published: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What was seen and done.
+pub(crate) struct State {
+    pub(crate) authority: Authority,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) exposure: ExposureWatch,
+    pub(crate) database: Option<Look>,
+    pub(crate) observations: BTreeMap<SiteId, SiteHealth>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) armed: Option<(Epoch, Mono)>,
+    pub(crate) beat: Option<Mono>,
+    /// Wall-clock seconds of automatic promotions.
+    pub(crate) promotions: Vec<u64>,
+    pub(crate) report: Option<Report>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        name: String,
+        config: Config,
+        site: SiteId,
+        relay: Relay,
+        memory: Option<Memory>,
+    ) -> Self {
+        let now = clock::now();
+        let timing = config.policy.authority;
+        let other = config
+            .other_site(site)
+            .unwrap_or(config.policy.first_primary);
+        let place = Place {
+            site,
+            other,
+            witness: config.witness.name,
+        };
+        let state = State {
+            authority: Authority::new(site, timing, memory, now),
+            refusal: None,
+            exposure: ExposureWatch::new(Epoch(0), now),
+            database: None,
+            observations: BTreeMap::new(),
+            peers: Vec::new(),
+            armed: None,
+            beat: None,
+            promotions: Vec::new(),
+            report: None,
+        };
+        Self {
+            name,
+            config,
+            place,
+            relay,
+            changed: Notify::new(),
+            look_again: Notify::new(),
+            counters: Counters::default(),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    /// Shows `work` everything that was seen, at one moment.
+    pub(crate) fn with_seen<T>(&self, work: impl FnOnce(&Seen<'_>, Mono) -> T) -> T {
+        let relay_open = self.relay.is_open();
+        let state = self.state();
+        let seen = Seen {
+            place: self.place,
+            authority: &state.authority,
+            refusal: state.refusal.as_ref(),
+            exposure: &state.exposure,
+            database: state.database.as_ref(),
+            observations: &state.observations,
+            peers: &state.peers,
+            done: Done {
+                armed: state.armed,
+                beat: state.beat,
+                relay_open,
+            },
+        };
+        work(&seen, clock::now())
+    }
+
+    /// Asks the planner.
+    pub(crate) fn plan(&self) -> (Plan, Report) {
+        let promotions = self.state().ages_of_promotions();
+        let intent = Intent {
+            promotions,
+            ..Intent::default()
+        };
+        self.with_seen(|seen, now| planner::plan(&self.config.policy, &intent, seen, now))
+    }
+
+    /// What a gate is told.
+    pub(crate) fn remaining(&self) -> wire::Remaining {
+        self.with_seen(|seen, now| {
+            let (left, writer, writer_fresh) = planner::remaining(&self.config.policy, seen, now);
+            wire::Remaining {
+                agent: self.name.clone(),
+                site: self.place.site,
+                epoch: seen
+                    .authority
+                    .memory()
+                    .map(|memory| memory.epoch)
+                    .unwrap_or_default(),
+                remaining_ms: millis(left),
+                writer,
+                writer_fresh,
+            }
+        })
+    }
+
+    /// What this agent publishes about itself.
+    pub(crate) fn published(&self, counter: u64) -> AgentStatus {
+        let state = self.state();
+        AgentStatus {
+            agent: self.name.clone(),
+            site: self.place.site,
+            counter,
+            observations: state.observations.clone(),
+            database: state.database.as_ref().map(|look| look.seen.clone()),
+            database_reachable: state.database_now().is_some(),
+        }
+    }
+
+    pub(crate) fn note_probe(&self, site: SiteId, health: SiteHealth) {
+        let before = self.state().observations.insert(site, health);
+        if before != Some(health) && health != SiteHealth::Unknown {
+            tracing::info!(%site, ?health, "a site's reachability changed");
+            self.changed.notify_one();
+        }
+    }
+
+    pub(crate) fn note_ping(&self, ping: &Ping) {
+        let ours = ping
+            .applied
+            .filter(|applied| applied.site == self.place.site);
+        if let Some(applied) = ours.filter(|_| ping.site == self.place.other) {
+            self.state().exposure.handle_applied(applied);
+        }
+    }
+
+    /// Takes all published statuses. A status counts as changed when its counter moved.
+    pub(crate) fn note_peers(&self, published: Vec<AgentStatus>) {
+        let arrived = clock::now();
+        let mut state = self.state();
+        for status in published {
+            if status.agent != self.name {
+                state.note_peer(status, self.place, arrived);
+            }
+        }
+        state
+            .peers
+            .retain(|peer| arrived.since(peer.changed) < PEER_MAX);
+    }
+
+    /// Takes a look at the database, or that there was none.
+    pub(crate) fn note_look(&self, seen: Option<DatabaseSeen>) {
+        let Some(seen) = seen else { return };
+        let look = Look {
+            seen,
+            arrived: clock::now(),
+        };
+        let before = self.state().database.replace(look.clone());
+        if before.is_none_or(|before| !same_but_for_time(&before.seen, &look.seen)) {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn note_peer(&mut self, status: AgentStatus, place: Place, arrived: Mono) {
+        let applied = status
+            .database
+            .as_ref()
+            .and_then(|database| database.applied);
+        if let Some(applied) = applied
+            && status.site == place.other
+            && applied.site == place.site
+        {
+            self.exposure.handle_applied(applied);
+        }
+        match self
+            .peers
+            .iter_mut()
+            .find(|peer| peer.status.agent == status.agent)
+        {
+            Some(peer) if peer.status.counter == status.counter => {}
+            Some(peer) => {
+                *peer = Peer {
+                    status,
+                    changed: arrived,
+                }
+            }
+            None => self.peers.push(Peer {
+                status,
+                changed: arrived,
+            }),
+        }
+    }
+
+    /// The last look, unless it is older than three seconds.
+    pub(crate) fn database_now(&self) -> Option<&DatabaseSeen> {
+        let fresh = |look: &&Look| clock::now().since(look.arrived) <= Duration::from_secs(3);
+        self.database.as_ref().filter(fresh).map(|look| &look.seen)
+    }
+
+    fn ages_of_promotions(&self) -> Vec<Duration> {
+        let now = clock::wall_seconds();
+        self.promotions
+            .iter()
+            .map(|at| Duration::from_secs(now.saturating_sub(*at)))
+            .collect()
+    }
+}
+
+/// Whether two looks differ in nothing that could change a plan at once. Positions, ages and
+/// heartbeats move all the time.
+fn same_but_for_time(one: &DatabaseSeen, other: &DatabaseSeen) -> bool {
+    let closed = |seen: &DatabaseSeen| {
+        seen.guard
+            .map(|guard| (guard.epoch, guard.remaining_ms == 0))
+    };
+    let feed = |seen: &DatabaseSeen| {
+        seen.subscription
+            .map(|found| (found.enabled, found.worker, found.tables_ready))
+    };
+    closed(one) == closed(other) && feed(one) == feed(other) && one.prepared == other.prepared
+}
+
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

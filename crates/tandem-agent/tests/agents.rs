@@ -1,0 +1,195 @@
+//! Whole agents against the store's double and databases in memory: every task is real,
+//! only the servers are not.
+
+mod support;
+
+use support::{World, site};
+use tandem_agent::{JournalEntry, Overview, Role, Status, initialise};
+use tandem_core::authority::{Exposure, Memory as Remembered, Record};
+use tandem_core::model::Epoch;
+use tandem_core::wire::{Remaining, Writer};
+use tandem_store::{Faults, Memory, Store};
+
+async fn initialised() -> World {
+    let world = World::new();
+    let made = initialise(&world.store, &world.config, site("aws")).await;
+    assert_eq!(made.expect("created").site, site("aws"));
+    world
+}
+
+fn may_write(status: &Status) -> bool {
+    status.remaining_ms > 0
+}
+
+fn exposure(status: &Status) -> Option<Exposure> {
+    status
+        .authority
+        .as_ref()
+        .map(|authority| authority.exposure)
+}
+
+async fn record(store: &Memory) -> Record {
+    let found = store
+        .read("/tandem/crm-dr/authority")
+        .await
+        .expect("readable")
+        .expect("present");
+    serde_json::from_str(&found.value).expect("a record")
+}
+
+#[tokio::test]
+async fn a_lost_primary_is_replaced_and_a_record_is_made_once() {
+    let mut world = initialised().await;
+    assert!(
+        initialise(&world.store, &world.config, site("gcp"))
+            .await
+            .is_err()
+    );
+    for agent in ["aws-1", "gcp-1", "witness-1"] {
+        world.start(agent, world.store.view()).await;
+    }
+    let aws = world
+        .until("aws-1", |status| {
+            may_write(status) && exposure(status) == Some(Exposure::Bounded)
+        })
+        .await;
+    assert_eq!((aws.role, aws.epoch), (Role::Primary, Epoch(1)));
+    world
+        .until("gcp-1", |status| {
+            status.role == Role::Replica && status.relay_open
+        })
+        .await;
+    let writer: Writer = world.ask("gcp-1", "/v1/writer").await.expect("answers");
+    assert_eq!(
+        (writer.may_write, writer.writer, writer.writer_fresh),
+        (false, Some(site("aws")), true)
+    );
+
+    world.kill("aws");
+    let gcp = world.until("gcp-1", may_write).await;
+    assert_eq!(
+        (gcp.role, gcp.epoch, gcp.relay_open),
+        (Role::Primary, Epoch(2), false)
+    );
+    assert_eq!(exposure(&gcp), Some(Exposure::Unbounded));
+    let order = ["receive", "stop receiving", "prepare 2 after aws", "arm 2"];
+    assert_eq!(
+        world
+            .gcp
+            .log()
+            .iter()
+            .filter(|step| !step.starts_with("close"))
+            .collect::<Vec<_>>(),
+        order
+    );
+    let remaining: Remaining = world.ask("gcp-1", "/v1/remaining").await.expect("answers");
+    assert_eq!(
+        (remaining.writer, remaining.epoch),
+        (Some(site("gcp")), Epoch(2))
+    );
+
+    let overview = Overview::ask(&world.config, std::time::Duration::from_secs(5))
+        .await
+        .expect("a client");
+    assert_eq!(
+        (overview.writer, overview.reached()),
+        (Some(site("gcp")), (2, 3))
+    );
+    told_in_the_journal(&world, "Claim").await;
+}
+
+async fn told_in_the_journal(world: &World, words: &str) {
+    let entries = world
+        .store
+        .read_prefix("/tandem/crm-dr/journal/gcp-1/")
+        .await
+        .expect("readable");
+    let entries = entries
+        .iter()
+        .map(|entry| serde_json::from_str::<JournalEntry>(&entry.versioned.value));
+    let found = entries
+        .map(|entry| entry.expect("an entry"))
+        .any(|entry| entry.text.contains(words));
+    assert!(found, "the journal does not tell of {words}");
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_read_again_and_a_conflict_is_repeated() {
+    let mut world = initialised().await;
+    let view = world.store.view();
+    view.set_faults(Faults {
+        lost_replies: 9,
+        ..Faults::default()
+    });
+    world.start("aws-1", view.clone()).await;
+    world.start("gcp-1", world.store.view()).await;
+    world.until("aws-1", may_write).await;
+    for _ in 0..3 {
+        view.set_faults(Faults {
+            lost_replies: 3,
+            ..Faults::default()
+        });
+        let before = record(&world.store).await.beat;
+        world
+            .until("aws-1", |status| {
+                may_write(status)
+                    && status
+                        .authority
+                        .as_ref()
+                        .is_some_and(|found| found.beat > before + 3)
+            })
+            .await;
+    }
+    assert_eq!(record(&world.store).await.epoch, Epoch(1));
+}
+
+#[tokio::test]
+async fn a_store_behind_the_memory_is_refused() {
+    let mut world = initialised().await;
+    let identity = record(&world.store).await.identity;
+    let remembered = Remembered {
+        identity,
+        revision: 900,
+        epoch: Epoch(4),
+    };
+    let folder = world.state_dir("aws-1");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let text = serde_json::to_string(&remembered).expect("plain data");
+    std::fs::write(folder.join("memory.json"), &text).expect("writable");
+
+    world.start("aws-1", world.store.view()).await;
+    let aws = world
+        .until("aws-1", |status| {
+            status
+                .report
+                .as_ref()
+                .is_some_and(|report| report.code == "TDM-1002")
+        })
+        .await;
+    assert_eq!((aws.remaining_ms, aws.epoch), (0, Epoch(4)));
+    assert_eq!(record(&world.store).await.beat, 0, "nothing was renewed");
+    assert_eq!(
+        std::fs::read_to_string(folder.join("memory.json")).expect("kept"),
+        text
+    );
+}
+
+#[tokio::test]
+async fn a_frozen_database_does_not_delay_renewals() {
+    let mut world = initialised().await;
+    world.start("aws-1", world.store.view()).await;
+    world.start("gcp-1", world.store.view()).await;
+    world.until("aws-1", may_write).await;
+    world.aws.freeze();
+    let before = record(&world.store).await.beat;
+    world
+        .until("aws-1", |status| {
+            let renewed = status
+                .authority
+                .as_ref()
+                .is_some_and(|found| found.beat > before + 5 && found.fresh);
+            renewed && status.database.is_none()
+        })
+        .await;
+    assert_eq!(record(&world.store).await.epoch, Epoch(1));
+}
