@@ -69,7 +69,11 @@ impl Database {
     }
 
     /// The first column of every row, from the read pool.
-    pub(crate) async fn read(&self, sql: &str, values: Parameters<'_>) -> Result<Vec<Value>, Trouble> {
+    pub(crate) async fn read(
+        &self,
+        sql: &str,
+        values: Parameters<'_>,
+    ) -> Result<Vec<Value>, Trouble> {
         for _ in 0..READ_TRIES {
             match self.read_once(sql, values).await {
                 Ok(rows) => return Ok(rows.iter().map(|row| row.get(0)).collect()),
@@ -91,7 +95,11 @@ impl Database {
     ///
     /// Everything up to the statement itself (waiting, connecting, preparing)
     /// is repeated until the patience ends, because nothing was sent yet.
-    pub(crate) async fn write(&self, sql: &str, values: Parameters<'_>) -> Result<Option<Value>, Trouble> {
+    pub(crate) async fn write(
+        &self,
+        sql: &str,
+        values: Parameters<'_>,
+    ) -> Result<Option<Value>, Trouble> {
         let _place = self.writes.try_acquire().map_err(|_| Trouble::Busy)?;
         let deadline = Instant::now() + self.patience;
         let (client, statement) = loop {

@@ -85,7 +85,9 @@ async fn name_cloud(State(app): State<Arc<App>>, request: Request, next: Next) -
 }
 
 /// A JSON body: 400 if it is no JSON, 422 if it is JSON of the wrong shape.
-pub(crate) fn parsed_body<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Trouble> {
+pub(crate) fn parsed_body<T: DeserializeOwned>(
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, Trouble> {
     let body = body.map_err(|rejection| match rejection.status().as_u16() {
         413 => Trouble::TooLong(BODY_MAX),
         _ => Trouble::Malformed(rejection.body_text()),
