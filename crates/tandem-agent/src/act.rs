@@ -166,6 +166,10 @@ impl Worker {
     }
 
     fn note_failure(&mut self, action: &Action, error: &DatabaseError) {
+        if matches!(error, DatabaseError::Busy) {
+            tracing::debug!(action = name(action), "left to the site's other agent");
+            return;
+        }
         Counters::count(&self.shared.counters.database_failures);
         let text = format!("{}: {}", name(action), chain(error));
         if self.trouble.as_ref() != Some(&text) {

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use tandem_core::authority::Phase;
 use tandem_core::database::DatabaseSeen;
 use tandem_core::model::Mono;
-use tandem_core::planner::{Language, Report, Seen};
+use tandem_core::planner::{Language, Reason, Report, Seen};
 use tandem_core::wire::{Remaining, Writer};
 
 use crate::metrics;
@@ -90,10 +90,10 @@ pub(crate) fn status_of(shared: &Shared) -> Status {
         remaining_ms,
         ..
     } = shared.remaining();
-    let report = shared.state().report.as_ref().map(report_shown);
+    let report = shared.state().report.clone();
     let relay_open = shared.relay.is_open();
     shared.with_seen(|seen, now| {
-        let role = role(seen);
+        let role = role(seen, report.as_ref().map(|report| &report.reason));
         let primary = matches!(role, Role::Primary | Role::Claiming);
         let database = database_now(seen, now).cloned();
         let slot = database.as_ref().and_then(|database| database.slot);
@@ -113,30 +113,25 @@ pub(crate) fn status_of(shared: &Shared) -> Status {
             observations: seen.observations.clone(),
             database,
             relay_open,
-            report,
+            report: report.as_ref().map(report_shown),
         }
     })
 }
 
-fn role(seen: &Seen<'_>) -> Role {
+/// What the planner's last reason and the record make of this place.
+fn role(seen: &Seen<'_>, reason: Option<&Reason>) -> Role {
     if seen.place.site == seen.place.witness {
         return Role::Witness;
     }
     let Some((record, _)) = seen.authority.present() else {
         return Role::Unknown;
     };
-    if record.site == seen.place.site {
-        return if record.phase == Phase::Open {
-            Role::Primary
-        } else {
-            Role::Claiming
-        };
-    }
-    match seen.database.map(|look| &look.seen) {
-        None => Role::Unknown,
-        Some(seen) if seen.subscription.is_some_and(|found| found.enabled) => Role::Replica,
-        Some(_) if record.last_open.site == record.site => Role::Fenced,
-        Some(_) => Role::Replica,
+    match (record.site == seen.place.site, record.phase, reason) {
+        (true, Phase::Open, _) => Role::Primary,
+        (true, Phase::Claimed, _) => Role::Claiming,
+        (false, _, Some(Reason::Fenced { .. })) => Role::Fenced,
+        (false, ..) if seen.database.is_none() => Role::Unknown,
+        (false, ..) => Role::Replica,
     }
 }
 

@@ -11,14 +11,23 @@ use tandem_core::config::Config;
 use tandem_core::database::DatabaseSeen;
 use tandem_core::model::{Epoch, Mono, SiteId};
 
-/// Why a call to the database gave nothing: it refused, did not answer, or was not reached.
+/// Why a call to the database gave nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("the database gave nothing")]
-pub struct DatabaseError(#[source] pub Box<dyn Error + Send + Sync>);
+pub enum DatabaseError {
+    /// The site's other agent is doing the same right now, which is as good.
+    #[error("the site's other agent is doing this")]
+    Busy,
+    /// It refused, did not answer, or was not reached.
+    #[error("the database gave nothing")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
 
 impl From<tandem_postgres::Error> for DatabaseError {
     fn from(error: tandem_postgres::Error) -> Self {
-        Self(Box::new(error))
+        match error {
+            tandem_postgres::Error::Busy => Self::Busy,
+            error => Self::Failed(Box::new(error)),
+        }
     }
 }
 

@@ -27,6 +27,10 @@ const READ_PERIOD: Duration = Duration::from_millis(250);
 /// holds now; two agents cannot collide more often than this in one period.
 const RENEWALS_MAX: u32 = 3;
 
+/// Between two readings of past promotions; shorter than any ttl, so that a promotion by the
+/// sibling agent is known before another could be due.
+const PROMOTIONS_PERIOD: Duration = Duration::from_secs(1);
+
 /// At most two a day are allowed; the rest is for people who read the list.
 const PROMOTIONS_MAX: usize = 16;
 
@@ -59,6 +63,7 @@ pub(crate) struct Right {
     promotions_key: String,
     /// The exact text behind the record that is shown, for the next comparison.
     text: Option<Versioned>,
+    promotions_read: Option<Mono>,
     /// The last trouble that was logged, so that each is logged once.
     trouble: Option<String>,
 }
@@ -79,6 +84,7 @@ impl Right {
             key: keys.authority(),
             promotions_key: keys.promotions(),
             text: None,
+            promotions_read: None,
             trouble: None,
         }
     }
@@ -101,7 +107,9 @@ impl Right {
     }
 
     async fn read(&mut self) {
-        self.read_promotions().await;
+        if !self.read_promotions().await {
+            return;
+        }
         match self.store.read(&self.key).await {
             Ok(Some(found)) => self.take(found, None).await,
             Ok(None) => self.note_trouble(
@@ -111,15 +119,33 @@ impl Right {
         }
     }
 
-    /// Needed once, before this agent could promote; afterwards only promotions change it.
-    async fn read_promotions(&mut self) {
-        let known = self.shared.state().authority.present().is_some();
-        if known {
-            return;
+    /// Refreshes the promotions that the flap guard counts, the sibling's too. False while they
+    /// were never read: then nothing else is read either, since doubt denies.
+    async fn read_promotions(&mut self) -> bool {
+        let due = self
+            .promotions_read
+            .is_none_or(|last| clock::now().since(last) >= PROMOTIONS_PERIOD);
+        if !due {
+            return true;
         }
-        if let Ok(Some(found)) = self.store.read(&self.promotions_key).await {
-            self.shared.state().promotions = serde_json::from_str(&found.value).unwrap_or_default();
+        let list = match self.store.read(&self.promotions_key).await {
+            Ok(found) => found.map_or(Ok(Vec::new()), |found| serde_json::from_str(&found.value)),
+            Err(error) => {
+                self.note_store_error(&error);
+                return self.promotions_read.is_some();
+            }
+        };
+        match list {
+            Ok(list) => self.shared.state().promotions = list,
+            Err(error) => {
+                self.note_trouble(format!(
+                    "the list of promotions cannot be understood: {error}"
+                ));
+                return self.promotions_read.is_some();
+            }
         }
+        self.promotions_read = Some(clock::now());
+        true
     }
 
     /// Takes what the store holds; `sent` if we wrote it ourselves. Shown only after it is on disk.

@@ -92,7 +92,7 @@ fn language(asked: Option<Lang>) -> Language {
 fn render(overview: &Overview, language: Language) -> String {
     let mut table = Table::new();
     table
-        .load_preset(presets::NOTHING)
+        .load_style(presets::NOTHING)
         .set_header(headings(language));
     for row in &overview.sites {
         table.add_row(cells(row, language));
@@ -114,6 +114,7 @@ fn render(overview: &Overview, language: Language) -> String {
     text
 }
 
+/// The table pads its last column; people copy lines.
 fn trimmed(table: &str) -> String {
     table
         .lines()
