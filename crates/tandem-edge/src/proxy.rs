@@ -17,7 +17,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use tandem_core::traffic::retry::{self, Failed, Progress, TRIES_MAX, Verdict};
-use tandem_core::traffic::steering::{Choice, Target, Why};
+use tandem_core::traffic::steering::{Choice, Target};
 
 use crate::state::State;
 
@@ -89,13 +89,7 @@ impl Proxy {
     fn options(&self, session: &Session, way: &Way) -> PeerOptions {
         let times = self.state.config.timeouts;
         let safe = retry::is_safe(session.req_header().method.as_str());
-        let elsewhere = || {
-            way.tried.len() < TRIES_MAX
-                && self
-                    .state
-                    .choose(&way.tried)
-                    .is_some_and(|next| next.why == Why::Steered)
-        };
+        let elsewhere = || way.tried.len() < TRIES_MAX && self.state.healthy_elsewhere(&way.tried);
         let answer = match safe && elsewhere() {
             true => times.safe_answer_ms,
             false => times.answer_ms,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tandem_core::traffic::health::{Change, Failure, Health, Status, Thresholds};
 use tandem_core::traffic::model::{LoadBalancer, Monitor, Pool};
-use tandem_core::traffic::steering::{Choice, PoolState, Standing, Target};
+use tandem_core::traffic::steering::{Choice, PoolState, Standing, Target, Why};
 
 use crate::clock;
 use crate::config::{self, EdgeConfig};
@@ -76,6 +76,13 @@ impl State {
     /// The next origin of a request that failed at all of `tried`.
     pub(crate) fn choose(&self, tried: &[Target]) -> Option<Choice> {
         self.standing.load().choose(tried, (self.chance)())
+    }
+
+    /// Whether a healthy origin could be asked after all of `tried` failed.
+    pub(crate) fn healthy_elsewhere(&self, tried: &[Target]) -> bool {
+        // Which one does not matter here, so that no chance is used up.
+        let next = self.standing.load().choose(tried, 0);
+        next.is_some_and(|next| next.why == Why::Steered)
     }
 
     /// Where an origin listens.

@@ -15,6 +15,7 @@ mod sessions;
 mod settings;
 mod trouble;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| "info,deadpool.postgres=error".into()),
@@ -52,7 +54,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(settings) {
+    match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("crm: {error:#}");
@@ -62,12 +64,12 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn run(settings: Settings) -> anyhow::Result<()> {
+async fn run(settings: &Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let app = Arc::new(http::App::new(&settings)?);
-    let mut pulses = health::start(&app.health, &settings)?;
+    let app = Arc::new(http::App::new(settings)?);
+    let mut pulses = health::start(&app.health, settings)?;
     tracing::info!(listen = %listener.local_addr()?, cloud = %settings.cloud, "serving");
 
     let (stop, stopping) = watch::channel(false);
