@@ -9,10 +9,10 @@ mod words;
 
 use std::fmt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::Context;
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use anyhow::{Context, ensure};
+use serde_json::Value;
 
 use crate::tree::{self, File};
 
@@ -99,33 +99,55 @@ fn text_of<'f>(files: &'f [File], path: &str) -> anyhow::Result<&'f str> {
         .with_context(|| format!("{path} is missing"))
 }
 
+/// The crates, as `cargo metadata` tells them. Its output is read as plain JSON: the library for
+/// it would switch on features that nothing else here uses, and so build the world twice.
 fn packages(root: &Path) -> anyhow::Result<Vec<Package>> {
-    let metadata = MetadataCommand::new()
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
         .current_dir(root)
-        .no_deps()
-        .exec()
-        .context("cargo metadata")?;
-    let folder = |manifest: &cargo_metadata::camino::Utf8Path| {
-        let folder = manifest.parent().unwrap_or(manifest);
-        folder
-            .strip_prefix(&metadata.workspace_root)
-            .unwrap_or(folder)
-            .to_string()
-    };
-    let dependency = |found: &cargo_metadata::Dependency| Dependency {
-        name: found.name.clone(),
-        alias: found
-            .rename
-            .as_ref()
-            .unwrap_or(&found.name)
-            .replace('-', "_"),
-        internal: found.path.is_some(),
-        for_tests: found.kind == DependencyKind::Development,
-    };
-    let package = |found: &cargo_metadata::Package| Package {
-        name: found.name.to_string(),
-        folder: folder(&found.manifest_path),
-        dependencies: found.dependencies.iter().map(dependency).collect(),
-    };
-    Ok(metadata.packages.iter().map(package).collect())
+        .args(["metadata", "--format-version=1", "--no-deps"]);
+    let output = command.output().context("cargo metadata")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "cargo metadata: {}",
+        complaint.trim()
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    let top = format!("{}/", text(&metadata["workspace_root"]));
+    Ok(list(&metadata["packages"])
+        .map(|found| package(found, &top))
+        .collect())
+}
+
+fn package(found: &Value, top: &str) -> Package {
+    let manifest = text(&found["manifest_path"]);
+    let folder = manifest
+        .strip_prefix(top)
+        .unwrap_or(manifest)
+        .trim_end_matches("/Cargo.toml");
+    Package {
+        name: text(&found["name"]).to_string(),
+        folder: folder.to_string(),
+        dependencies: list(&found["dependencies"]).map(dependency).collect(),
+    }
+}
+
+fn dependency(found: &Value) -> Dependency {
+    let name = text(&found["name"]);
+    Dependency {
+        name: name.to_string(),
+        alias: found["rename"].as_str().unwrap_or(name).replace('-', "_"),
+        internal: found["path"].is_string(),
+        for_tests: text(&found["kind"]) == "dev",
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }
