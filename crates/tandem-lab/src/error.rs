@@ -61,6 +61,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What was asked for cannot be; every reason at once, each with its fix.
+    #[error("{}", .0.join("\n  "))]
+    Refused(Vec<String>),
     /// No port could be bound.
     #[error("cannot bind a port of 127.0.0.1")]
     Port(#[source] io::Error),

@@ -11,6 +11,8 @@
 pub mod certificates;
 pub mod drill;
 mod error;
+mod http;
+pub mod lab;
 pub mod links;
 pub mod ports;
 pub mod process;
@@ -18,3 +20,4 @@ pub mod servers;
 mod wait;
 
 pub use error::{Error, Result};
+pub use lab::{Lab, LabOptions};

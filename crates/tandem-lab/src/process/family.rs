@@ -18,10 +18,19 @@ pub fn birth(pid: Pid) -> Option<Birth> {
     field(&stat, 22).map(Birth)
 }
 
-/// All living descendants of `root`, parents before children.
-pub fn descendants(root: Pid) -> Vec<Pid> {
+/// The state letter of `pid` (`R`, `S`, `T`, ...).
+pub(super) fn state(pid: Pid) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// All living descendants of `roots`, parents before children.
+pub fn descendants(roots: &[Pid]) -> Vec<Pid> {
+    if roots.is_empty() {
+        return Vec::new();
+    }
     let parents = parents();
-    let mut found = HashSet::from([root]);
+    let mut found: HashSet<Pid> = HashSet::from_iter(roots.iter().copied());
     let mut ordered = Vec::new();
     loop {
         let generation: Vec<_> = parents
@@ -76,7 +85,7 @@ mod tests {
     fn we_descend_from_our_parent() {
         let us = rustix::process::getpid();
         let parent = rustix::process::getppid().expect("a test has a parent");
-        assert!(descendants(parent).contains(&us));
+        assert!(descendants(&[parent]).contains(&us));
         assert_eq!(birth(us), birth(us));
         assert!(birth(us).is_some());
     }

@@ -115,6 +115,11 @@ impl Process {
         self.lock().try_wait().ok().flatten()
     }
 
+    /// Whether it was stopped by SIGSTOP.
+    pub fn is_frozen(&self) -> bool {
+        family::state(self.pid) == Some('T')
+    }
+
     /// The last lines of its log.
     pub fn tail(&self) -> String {
         tail(&self.log)
@@ -171,7 +176,7 @@ impl Process {
             return Vec::new();
         }
         let mut family = vec![self.pid];
-        family.extend(descendants(self.pid));
+        family.extend(descendants(&[self.pid]));
         family
     }
 
@@ -199,12 +204,7 @@ impl Process {
     /// # Errors
     /// [`Error::Process`].
     pub fn strike(&self) -> Result<()> {
-        if self.exit().is_some() {
-            return Ok(());
-        }
-        self.signal(Signal::STOP)?;
-        self.signal_descendants(Signal::KILL);
-        self.signal(Signal::KILL)
+        strike_all(&[self])
     }
 
     /// SIGKILL to the whole family, and waits until it is gone.
@@ -217,7 +217,7 @@ impl Process {
     }
 
     fn signal_descendants(&self, signal: Signal) {
-        for pid in descendants(self.pid) {
+        for pid in descendants(&[self.pid]) {
             // It may have ended since it was listed.
             let _ = kill_process(pid, signal);
         }
@@ -226,6 +226,30 @@ impl Process {
     fn lock(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// SIGKILL to several families at once, as a power loss does, without waiting.
+///
+/// # Errors
+/// [`Error::Process`] of the first that cannot be signalled; the others are struck all the same.
+pub fn strike_all(processes: &[&Process]) -> Result<()> {
+    let living: Vec<_> = processes
+        .iter()
+        .filter(|process| process.exit().is_none())
+        .collect();
+    let frozen: Vec<_> = living
+        .iter()
+        .map(|process| process.signal(Signal::STOP))
+        .collect();
+    for pid in descendants(&living.iter().map(|process| process.pid).collect::<Vec<_>>()) {
+        // It may have ended since it was listed.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    let killed: Vec<_> = living
+        .iter()
+        .map(|process| process.signal(Signal::KILL))
+        .collect();
+    frozen.into_iter().chain(killed).collect()
 }
 
 impl Drop for Process {

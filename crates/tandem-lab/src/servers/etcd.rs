@@ -9,19 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::folder::Folder;
 use super::{START_BOUND, STOP_BOUND, binaries, with_port};
-use crate::Result;
 use crate::ports::free_port;
 use crate::process::{Launch, Process};
 use crate::wait::{Look, until};
-
-/// How long one question may take while the member starts.
-const ATTEMPT: Duration = Duration::from_secs(2);
+use crate::{Result, http};
 
 /// How to start one.
 #[derive(Debug, Clone, Default)]
@@ -240,22 +235,11 @@ async fn listen(launch: &Launch, peer: u16) -> Result<Process> {
 async fn healthy(process: &Process, port: u16, bound: Duration) -> Result<()> {
     until(process.name(), "health", bound, async || {
         process.expect_alive("starting")?;
-        Ok(match timeout(ATTEMPT, health(port)).await {
-            Ok(Ok(answer)) if answer.contains(r#""health":"true""#) => Look::Ready(()),
-            Ok(Ok(answer)) => Look::Waiting(answer.lines().last().unwrap_or_default().to_owned()),
-            Ok(Err(error)) => Look::Waiting(error.to_string()),
-            Err(_) => Look::Waiting("no answer".into()),
+        Ok(match http::get(port, "/health").await {
+            Ok(answer) if answer.body.contains(r#""health":"true""#) => Look::Ready(()),
+            Ok(answer) => Look::Waiting(answer.body),
+            Err(error) => Look::Waiting(error.to_string()),
         })
     })
     .await
-}
-
-async fn health(port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream
-        .write_all(b"GET /health HTTP/1.0\r\nHost: etcd\r\n\r\n")
-        .await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer)
 }

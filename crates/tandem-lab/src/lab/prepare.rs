@@ -1,0 +1,191 @@
+//! The first furnishing: roles, schema, replication, the `origin` column, the authority record.
+//!
+//! Our own steps run as `tandem` commands, exactly as a person would type them.
+//! The application's schema knows nothing of Tandem; `origin` is the lab's
+//! addition, so that each row tells who acknowledged it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio_postgres::{Client, NoTls};
+
+use super::check::Programs;
+use super::files::{APPLICATION_ROLE, DATABASE, OWNER_ROLE};
+use super::layout::{Layout, place, witness};
+use crate::process::Launch;
+use crate::servers::Postgres;
+use crate::wait::{Look, until};
+use crate::{Error, Result};
+
+/// The application's tables.
+pub(crate) const SCHEMA: &str = include_str!("../../../../examples/crm/schema.sql");
+/// Who acknowledged a row, told by the database itself.
+const ORIGIN: &str =
+    "ALTER TABLE public.contact ADD COLUMN IF NOT EXISTS origin text DEFAULT tandem_local.origin()";
+/// How long one command of ours may take.
+const COMMAND_BOUND: Duration = Duration::from_secs(180);
+/// How long replication may take to catch up.
+const CAUGHT_UP_BOUND: Duration = Duration::from_secs(60);
+
+/// A connection to one database that knows whose it is.
+pub(crate) struct Desk {
+    name: String,
+    client: Client,
+}
+
+impl Desk {
+    /// Connects as superuser.
+    pub(crate) async fn open(postgres: &Postgres, database: &str) -> Result<Self> {
+        let name = postgres.process().name().to_owned();
+        let connected = postgres.connect_config(database).connect(NoTls).await;
+        let (client, connection) = connected.map_err(failed(&name, "connect"))?;
+        // Ends when the client is dropped.
+        tokio::spawn(connection);
+        Ok(Self { name, client })
+    }
+
+    /// Runs `sql`, which `step` describes.
+    pub(crate) async fn run(&self, step: &str, sql: &str) -> Result<()> {
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(failed(&self.name, step))
+    }
+
+    /// The first column of the one row of `sql`, as text.
+    pub(crate) async fn ask(&self, step: &str, sql: &str) -> Result<String> {
+        let row = self.client.query_one(sql, &[]).await;
+        row.and_then(|row| row.try_get(0))
+            .map_err(failed(&self.name, step))
+    }
+}
+
+fn failed(name: &str, step: &str) -> impl FnOnce(tokio_postgres::Error) -> Error {
+    let (name, step) = (name.to_owned(), step.to_owned());
+    move |source| Error::Database { name, step, source }
+}
+
+/// Roles, database and tables of one site.
+pub(crate) async fn schema(postgres: &Postgres, application_password: &str) -> Result<()> {
+    let desk = Desk::open(postgres, "postgres").await?;
+    // The password is of letters and digits only; the verifier is what a log would show.
+    let roles = format!(
+        "SET log_statement = 'none';
+         CREATE ROLE {OWNER_ROLE} NOLOGIN;
+         CREATE ROLE {APPLICATION_ROLE} LOGIN PASSWORD '{application_password}'"
+    );
+    desk.run("create the application's roles", &roles).await?;
+    desk.run(
+        "create the database",
+        &format!("CREATE DATABASE {DATABASE}"),
+    )
+    .await?;
+    let desk = Desk::open(postgres, DATABASE).await?;
+    desk.run("create the application's tables", SCHEMA).await
+}
+
+/// Replication from `primary` to `replica`, then `origin`, then the authority record.
+pub(crate) async fn replication(
+    layout: &Layout,
+    programs: &Programs,
+    primary: &Postgres,
+    replica: &Postgres,
+) -> Result<()> {
+    let config = layout.config_file(place("gcp"));
+    command(
+        layout,
+        programs,
+        "replication-setup",
+        &["replication", "setup"],
+        &config,
+    )
+    .await?;
+    for postgres in [replica, primary] {
+        let desk = Desk::open(postgres, DATABASE).await?;
+        desk.run("add the column `origin`", ORIGIN).await?;
+    }
+    caught_up(primary).await?;
+    command(
+        layout,
+        programs,
+        "init",
+        &["init"],
+        &layout.config_file(witness()),
+    )
+    .await
+}
+
+/// Runs `tandem ARGS --config CONFIG` to its end.
+async fn command(
+    layout: &Layout,
+    programs: &Programs,
+    name: &str,
+    args: &[&str],
+    config: &Path,
+) -> Result<()> {
+    let mut args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    args.extend(["--config".to_owned(), config.display().to_string()]);
+    let launch = Launch {
+        name: format!("tandem {}", args[..args.len() - 2].join(" ")),
+        program: programs.tandem.clone(),
+        args,
+        env: Vec::new(),
+        folder: layout.folder.clone(),
+        log: layout.log(name),
+        user: None,
+    };
+    let process = launch.start()?;
+    let status = process.ended(COMMAND_BOUND).await?;
+    if status.success() {
+        Ok(())
+    } else {
+        process.expect_alive("furnishing the lab")
+    }
+}
+
+/// Waits until the other site has applied everything that `primary` has committed by now.
+pub(crate) async fn caught_up(primary: &Postgres) -> Result<()> {
+    let desk = Desk::open(primary, DATABASE).await?;
+    let now = desk
+        .ask("read its log position", "SELECT pg_current_wal_lsn()::text")
+        .await?;
+    let question = format!(
+        "SELECT coalesce(min(CASE WHEN active AND confirmed_flush_lsn >= '{now}' THEN 'yes'
+            ELSE format('slot %s is at %s of {now}, active: %s', slot_name, confirmed_flush_lsn, active) END), 'no slot')
+         FROM pg_replication_slots WHERE slot_type = 'logical' AND NOT temporary"
+    );
+    until(
+        "replication",
+        "the newest commit",
+        CAUGHT_UP_BOUND,
+        async || {
+            let answer = desk.ask("read its slots", &question).await?;
+            Ok(if answer == "yes" {
+                Look::Ready(())
+            } else {
+                Look::Waiting(answer)
+            })
+        },
+    )
+    .await
+}
+
+/// Where the schema came from, for the key of a prepared copy.
+pub(crate) fn fingerprint(programs: &Programs) -> Vec<String> {
+    let binary = |path: &PathBuf| {
+        let about = std::fs::metadata(path).ok();
+        let changed = about.as_ref().and_then(|about| about.modified().ok());
+        format!(
+            "{} {:?} {changed:?}",
+            path.display(),
+            about.map(|about| about.len())
+        )
+    };
+    let mut parts = programs.versions.clone();
+    parts.extend([
+        SCHEMA.to_owned(),
+        ORIGIN.to_owned(),
+        binary(&programs.tandem),
+    ]);
+    parts
+}
