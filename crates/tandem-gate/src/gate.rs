@@ -21,6 +21,9 @@ use crate::settings::{SESSIONS_MAX, Settings};
 /// After a failed accept (no more file descriptors) the port rests this long.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
+/// Between two looks at the number of sessions for the log.
+const COUNT_EVERY: Duration = Duration::from_secs(10);
+
 /// What stops a gate from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
@@ -71,6 +74,8 @@ impl Gate {
             ));
         }
         tokio::spawn(admin::serve(Arc::clone(&shared), admin));
+        let count = log_counts(Arc::clone(&shared));
+        tokio::spawn(shared.stop.clone().run_until_cancelled_owned(count));
         let addresses = [rw_address, ro_address, peer_address];
         info!(rw = %rw_address, ro = %ro_address, peer = %peer_address, admin = %admin_address, "gate serves");
         Ok(Self {
@@ -146,6 +151,23 @@ async fn accept(shared: Arc<Shared>, sessions: TaskTracker, port: Port, listener
                 warn!(port = port.name(), %error, "cannot accept");
                 tokio::time::sleep(ACCEPT_REST).await;
             }
+        }
+    }
+}
+
+/// Says how many sessions there are, when their number has changed.
+async fn log_counts(shared: Arc<Shared>) {
+    let mut last = [0; 3];
+    loop {
+        tokio::time::sleep(COUNT_EVERY).await;
+        let now = shared
+            .roster
+            .sessions()
+            .map(|row| row.iter().sum::<usize>());
+        if now != last {
+            let [rw, ro, peer] = now;
+            info!(rw, ro, peer, held = shared.roster.held(), "sessions");
+            last = now;
         }
     }
 }

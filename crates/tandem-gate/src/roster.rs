@@ -184,3 +184,29 @@ impl Drop for Held {
         self.0.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_places_are_bounded_and_given_back() {
+        let roster = Arc::new(Roster::default());
+        let first = roster.hold(2).unwrap();
+        let _second = roster.hold(2).unwrap();
+        assert!(roster.hold(2).is_none());
+        drop(first);
+        assert!(roster.hold(2).is_some());
+        assert_eq!((roster.held(), roster.counted(Event::Held)), (1, 3));
+    }
+
+    #[test]
+    fn sessions_show_what_they_do_until_they_leave() {
+        let roster = Arc::new(Roster::default());
+        let entry = roster.enter(Port::Ro);
+        entry.show(Activity::Failed);
+        assert_eq!(roster.sessions()[Port::Ro as usize], [0, 0, 0, 0, 1]);
+        drop(entry);
+        assert_eq!(roster.sessions(), <[[usize; 5]; 3]>::default());
+    }
+}

@@ -159,3 +159,37 @@ fn database(postgres: &Postgres) -> String {
 fn join(names: impl Iterator<Item = String>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../docs/examples/tandem.toml");
+
+    fn settings(site: &str, name: &str) -> Result<Settings, Unknown> {
+        let config = Config::parse(EXAMPLE).unwrap_or_else(|faults| panic!("{faults}"));
+        Settings::of(&config, site.parse().unwrap(), name)
+    }
+
+    #[test]
+    fn each_gate_prefers_its_own_counterpart_at_the_other_site() {
+        let first = settings("gcp", "gcp-gate-1").unwrap();
+        assert_eq!(first.peers, ["10.30.10.31:6434", "10.30.11.32:6434"]);
+        let second = settings("gcp", "gcp-gate-2").unwrap();
+        assert_eq!(second.peers, ["10.30.11.32:6434", "10.30.10.31:6434"]);
+        assert_eq!(second.agents, ["10.20.0.21:8400", "10.20.0.22:8400"]);
+        assert_eq!(second.database, "crm-dr-postgres.internal.example.com:5432");
+        assert_eq!(second.remaining_max, Duration::from_millis(5380));
+    }
+
+    #[test]
+    fn unknown_gates_are_named_with_what_there_is() {
+        let error = settings("aws", "aws-gate-9").unwrap_err().to_string();
+        assert!(
+            error.ends_with("use one of: aws-gate-1, aws-gate-2"),
+            "{error}"
+        );
+        let error = settings("witness", "aws-gate-1").unwrap_err().to_string();
+        assert!(error.ends_with("use one of: aws, gcp"), "{error}");
+    }
+}

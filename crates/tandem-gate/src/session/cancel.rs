@@ -56,6 +56,12 @@ pub(super) struct Kept {
     key: Box<[u8]>,
 }
 
+impl Kept {
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
 impl Drop for Kept {
     fn drop(&mut self) {
         self.keys.homes().remove(&self.key);
@@ -72,6 +78,20 @@ pub(super) async fn pass_on(shared: &Shared, port: Port, key: &[u8]) {
             Err(_) => debug!(home = &*home, "cancel request not delivered in time"),
         }
     }
+}
+
+/// Stops what a cut session's backend works on at the local database: nobody will hear of it, and
+/// PostgreSQL notices a closed connection only when it has something to say. The other site's
+/// gate does the same for its own backends.
+pub(super) fn cancel_unfinished(shared: &Shared, home: Home, key: &[u8]) {
+    if *home != *shared.settings.database {
+        return;
+    }
+    let (packet, bound) = (cancel_packet(key), shared.settings.bounds.answer);
+    tokio::spawn(async move {
+        // Without an answer the statement runs to its end; the guard in the database refuses its commit.
+        let _ = timeout(bound, deliver(&home, &packet)).await;
+    });
 }
 
 /// Where to try, in order.

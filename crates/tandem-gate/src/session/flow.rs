@@ -175,3 +175,76 @@ impl Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    fn message(body: usize) -> Vec<u8> {
+        let length = u32::try_from(body + 4).unwrap();
+        [&b"D"[..], &length.to_be_bytes(), &vec![0; body]].concat()
+    }
+
+    /// Runs `flow` until it ends.
+    async fn run(
+        flow: &mut Flow,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        permit: impl Fn() -> bool,
+    ) -> Stop {
+        std::future::poll_fn(|cx| flow.poll(cx, Pin::new(from), Pin::new(to), &permit, |_| ()))
+            .await
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_the_denial_does_not_pass_after_it() {
+        let ((mut server, mut from), (mut to, mut client)) = (pair().await, pair().await);
+        server.write_all(&message(100)).await.unwrap();
+        from.readable().await.unwrap();
+        let mut flow = Flow::new();
+        let stop = run(&mut flow, &mut from, &mut to, || false).await;
+        assert!(matches!(stop, Stop::Denied), "{stop:?}");
+        assert!(flow.sent_whole() && !flow.is_empty());
+        drop(to);
+        assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_slowly_is_asked_about_at_every_wake_up() {
+        let ((mut server, mut from), (mut to, mut client)) = (pair().await, pair().await);
+        // More than both sockets' buffers take.
+        let feeding = tokio::spawn(async move { server.write_all(&message(256 << 20)).await });
+        let mut flow = Flow::new();
+        let asked = Cell::new(0_u32);
+        // The permit ends while the flow waits for the client to read on.
+        let permit = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= 100
+        };
+        let stop = {
+            let running = run(&mut flow, &mut from, &mut to, permit);
+            let mut sink = vec![0; 1 << 20];
+            let reading = async { while client.read(&mut sink).await.unwrap_or(0) > 0 {} };
+            tokio::select! {
+                stop = running => stop,
+                () = reading => unreachable!("the flow ends first"),
+            }
+        };
+        assert!(matches!(stop, Stop::Denied), "{stop:?}");
+        assert_eq!(asked.get(), 101);
+        assert!(!flow.sent_whole(), "in the middle of a large message");
+        feeding.abort();
+    }
+}

@@ -104,7 +104,11 @@ async fn carry(shared: &Arc<Shared>, port: Port, mut client: TcpStream, packet: 
     let mut pump = Pump::new(shared, leg, &entry);
     let end = pump.run(&mut client).await;
     let polite = pump.client_between_messages();
+    let unfinished = pump.unfinished();
     drop(pump);
+    if let (End::RightEnded, Some((home, key))) = (&end, unfinished) {
+        cancel::cancel_unfinished(shared, home, &key);
+    }
     if let Some(refusal) = last_word(shared, port, &end)
         && polite
     {

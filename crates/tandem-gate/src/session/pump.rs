@@ -96,6 +96,13 @@ impl<'a> Pump<'a> {
         self.down.sent_whole()
     }
 
+    /// Where the backend works on something for this session, and its key.
+    pub(super) fn unfinished(&self) -> Option<(Home, Box<[u8]>)> {
+        let busy = self.record.dialogue.activity() == Activity::Busy;
+        let kept = self.record.kept.as_ref().filter(|_| busy)?;
+        Some((self.record.home.clone(), kept.key().into()))
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, client: &mut TcpStream) -> Poll<End> {
         if self.over.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::RightEnded);

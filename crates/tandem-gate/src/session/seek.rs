@@ -49,6 +49,8 @@ enum Missing {
     Silent(#[from] io::Error),
     #[error("the server says that it cannot be connected to now")]
     NotNow,
+    #[error("the primary has just moved")]
+    Moved,
 }
 
 /// Seeks a leg for a session whose startup packet is `packet`.
@@ -106,22 +108,28 @@ impl Search<'_> {
         };
         tokio::select! {
             leg = within(bound, leg) => leg,
-            _ = self.routes.changed() => Err(Missing::NotNow),
+            _ = self.routes.changed() => Err(Missing::Moved),
         }
     }
 
-    /// A single look may take until the end of the search, and long enough to be worth it.
+    /// A look ends with the search; the peer port's only look has a bound of its own.
     fn bound(&self) -> Instant {
         let Bounds {
             connect, answer, ..
         } = self.shared.settings.bounds;
-        self.until.max(Instant::now() + connect + answer)
+        match self.port {
+            Port::Peer => Instant::now() + connect + answer,
+            Port::Rw | Port::Ro => self.until,
+        }
     }
 
     /// Waits for a change, or for the next try; refuses when the time is over.
     async fn wait(&mut self, missing: &Missing, hold: Duration) -> Result<(), Refusal> {
         if Instant::now() >= self.until {
             return Err(refusal(self.port, missing, hold));
+        }
+        if matches!(missing, Missing::Moved) {
+            return Ok(());
         }
         debug!(port = self.port.name(), %missing, "session waits");
         if self.held.is_none() {
@@ -143,7 +151,7 @@ impl Search<'_> {
         tokio::select! {
             () = retry => {}
             () = sleep_until(self.until) => {}
-            _ = self.routes.changed(), if self.port == Port::Rw => self.routes.mark_changed(),
+            _ = self.routes.changed(), if self.port == Port::Rw => {}
         }
         Ok(())
     }

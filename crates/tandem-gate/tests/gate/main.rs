@@ -2,6 +2,7 @@
 
 mod admin;
 mod cancel;
+mod frozen;
 mod hold;
 mod relay;
 mod right;

@@ -26,7 +26,8 @@ async fn at_the_deadline_no_session_hears_of_its_write_and_reads_go_on() {
     let (idle, writing) = (connect(&rw).await.unwrap(), connect(&rw).await.unwrap());
     let reading = connect(&config(&gate, Port::Ro, &database)).await.unwrap();
     let pid = backend(&idle).await;
-    let sql = "INSERT INTO deadline SELECT 'late' FROM pg_sleep(2)";
+    let sql = "INSERT INTO deadline SELECT 'late' FROM pg_sleep(600)";
+    let busy = backend(&writing).await;
     let write = tokio::spawn(async move { writing.execute(sql, &[]).await });
     wait_until("the write runs", async || {
         let running = "SELECT count(*) FROM pg_stat_activity WHERE query = $1";
@@ -49,6 +50,7 @@ async fn at_the_deadline_no_session_hears_of_its_write_and_reads_go_on() {
 
     assert_eq!(code(write.await.unwrap()), Some(SqlState::ADMIN_SHUTDOWN));
     backend_ends(&database, pid).await;
+    backend_ends(&database, busy).await;
     wait_until("the idle client noticed", async || idle.is_closed()).await;
     assert_eq!(gate.roster().counted(Event::CutRight), 2);
     reading

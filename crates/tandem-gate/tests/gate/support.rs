@@ -74,6 +74,11 @@ impl Agent {
         });
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// From now on errors only.
     pub(crate) fn fall_silent(&self) {
         *self.says.lock().unwrap() = None;
@@ -127,11 +132,16 @@ pub(crate) async fn open_gate(database: &Postgres) -> (Agent, Gate) {
 
 /// How to connect to a gate's port as the database's superuser.
 pub(crate) fn config(gate: &Gate, port: Port, database: &Postgres) -> Config {
+    through(gate.address(port).port(), database)
+}
+
+/// How to connect to a gate's port number as the database's superuser.
+pub(crate) fn through(port: u16, database: &Postgres) -> Config {
     let config = database.connect_config("postgres");
     let mut through = Config::new();
     through
         .host("127.0.0.1")
-        .port(gate.address(port).port())
+        .port(port)
         .user(config.get_user().unwrap())
         .password(config.get_password().unwrap())
         .dbname("postgres");
