@@ -251,9 +251,11 @@ async fn start_relay(
         .unwrap_or(&other.postgres.host);
     let upstream = format!("{host}:{}", other.postgres.port);
     let started = Relay::start(listen, upstream, stop.clone()).await;
-    started
-        .map(|(relay, _)| relay)
-        .map_err(|source| listen_error(listen, source))
+    let (relay, _) = started.map_err(|source| listen_error(listen, source))?;
+    // A subscription that is to be made needs the relay before any plan knows of it. One that
+    // was stopped is disabled in the database, so nothing flows before the first plan cuts.
+    relay.open();
+    Ok(relay)
 }
 
 fn listen_error(address: &str, source: io::Error) -> AgentError {
