@@ -85,14 +85,18 @@ pub fn find(path: &str) -> Option<&'static Key> {
 }
 
 /// The keys that a person may mean by `text`: a path (`sites.aws.store` is one too), a section
-/// with all its keys, or the last part of a path.
+/// with all its keys, or any part of a path by its name alone.
 pub fn matching(text: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().filter(move |key| {
         let mut parts = key.path.split('.');
         let below = text
             .split('.')
             .all(|wanted| parts.next().is_some_and(|part| fits(part, wanted)));
-        below || key.name() == text
+        below
+            || key
+                .path
+                .split('.')
+                .any(|part| part.trim_end_matches("[]") == text)
     })
 }
 

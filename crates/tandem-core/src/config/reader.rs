@@ -363,7 +363,7 @@ fn suggestion(name: &str, at: &Section<'_>) -> String {
         .filter(allowed)
         .map(|key| (distance(name, key.name()), key));
     if let Some((_, key)) = near
-        .filter(|(far, _)| *far <= 1 + name.len() / 4)
+        .filter(|(far, _)| *far <= 1 + name.len() / 3)
         .min_by_key(|(far, _)| *far)
     {
         return format!("did you mean `{}`?", key.name());

@@ -182,8 +182,8 @@ fn optional_values_are_checked_too() {
 fn unknown_keys_lead_to_the_right_one() {
     for (new, expected) in [
         (
-            "heart_beat_ms = 5",
-            "policy.exposure.heart_beat_ms: there is no such key (here `5`); did you mean `heartbeat_ms`?",
+            "heart_beat = 5",
+            "policy.exposure.heart_beat: there is no such key (here `5`); did you mean `heartbeat_ms`?",
         ),
         (
             "ttl_ms = 5",
@@ -535,6 +535,7 @@ fn the_register_is_in_order() {
     assert_eq!(found, ["sites.*.agents[].listen"]);
     assert_eq!(matching("policy.authority").count(), 6);
     assert_eq!(matching("ttl_ms").count(), 1);
+    assert_eq!(matching("gates").count(), 8, "the section and its keys");
     assert_eq!(matching("nothing").count(), 0);
 }
 

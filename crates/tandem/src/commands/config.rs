@@ -84,12 +84,9 @@ fn check(file: &Path) -> ExitCode {
 
 fn summary(config: &Config) -> String {
     let sites: Vec<&str> = config.sites.keys().map(|name| name.as_str()).collect();
-    format!(
-        "cluster {}, sites {}, {:?} mode",
-        config.cluster,
-        sites.join(" and "),
-        config.policy.mode
-    )
+    let mode = format!("{:?}", config.policy.mode).to_lowercase();
+    let sites = sites.join(" and ");
+    format!("cluster {}, sites {sites}, mode {mode}", config.cluster)
 }
 
 fn refuse(file: &Path, faults: &config::Faults) -> ExitCode {
@@ -140,8 +137,23 @@ impl Explain {
         let Some(file) = &self.config else {
             return Ok(Vec::new());
         };
-        Config::entries(&read(file)?).map_err(|faults| refuse(file, &faults))
+        let mut entries = Config::entries(&read(file)?).map_err(|faults| refuse(file, &faults))?;
+        // `sites.aws.store` asks for this one place, `store` for every place.
+        let wanted = self.key.as_deref().unwrap_or_default();
+        if entries
+            .iter()
+            .any(|entry| stands_below(&entry.path, wanted))
+        {
+            entries.retain(|entry| stands_below(&entry.path, wanted));
+        }
+        Ok(entries)
     }
+}
+
+/// Whether a path is `section` or stands in it.
+fn stands_below(path: &str, section: &str) -> bool {
+    let rest = path.strip_prefix(section);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// One row for each place of the file where the key stands, else one for the key itself.
@@ -248,6 +260,13 @@ mod tests {
         let rows = explained("sites.*.agents[].name", Some(EXAMPLE));
         assert_eq!(rows.len(), 4);
         assert!(rows[0].starts_with("sites.aws.agents[0].name = \"aws-1\"  (tandem.toml:"));
+    }
+
+    #[test]
+    fn a_section_holds_what_stands_below_it() {
+        assert!(stands_below("sites.aws.agents[0].name", "sites.aws.agents"));
+        assert!(stands_below("sites.aws.store", "sites.aws.store"));
+        assert!(!stands_below("sites.aws.store", "sites.a"));
     }
 
     #[test]
