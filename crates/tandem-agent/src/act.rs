@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tandem_core::model::Epoch;
+use tandem_core::model::{Epoch, Mono};
 use tandem_core::planner::Action;
 use tokio::sync::mpsc;
 
@@ -17,7 +17,7 @@ use crate::clock;
 use crate::database::{Database, DatabaseError};
 use crate::journal::Journal;
 use crate::right::chain;
-use crate::state::{Counters, Shared};
+use crate::state::{Counters, Shared, millis};
 
 /// After a failure a hand rests, so that a database that refuses at once is not flooded.
 const REST: Duration = Duration::from_millis(200);
@@ -44,6 +44,7 @@ impl Hand {
             waiting,
             busy: Arc::clone(&busy),
             trouble: None,
+            told: None,
         };
         (Self { orders, busy }, worker)
     }
@@ -67,6 +68,8 @@ pub(crate) struct Worker {
     waiting: mpsc::Receiver<Vec<Action>>,
     busy: Arc<AtomicBool>,
     trouble: Option<String>,
+    /// What was told last: effects are repeated until a look shows them, and told once.
+    told: Option<(Epoch, &'static str)>,
 }
 
 impl Worker {
@@ -95,54 +98,32 @@ impl Worker {
         true
     }
 
-    async fn act(&self, action: &Action) -> Result<(), DatabaseError> {
-        match action {
-            Action::Beat { epoch } => self.beat(*epoch).await,
+    async fn act(&mut self, action: &Action) -> Result<(), DatabaseError> {
+        let started = clock::now();
+        let known = self.shared.remaining().epoch;
+        let epoch = match action {
+            Action::Beat { epoch } => return self.beat(*epoch).await,
             Action::ArmGuard { epoch, deadline } => {
                 self.database.arm_guard(*epoch, *deadline).await?;
-                let before = self.shared.state().armed.replace((*epoch, *deadline));
-                if before.is_none_or(|(armed, _)| armed != *epoch) {
-                    self.note(*epoch, "armed the guard");
-                }
-                Ok(())
+                self.shared.state().armed = Some((*epoch, *deadline));
+                *epoch
             }
             Action::CloseGuard { epoch } => {
                 self.shared.state().armed = None;
                 self.database.close_guard(*epoch).await?;
-                self.note(*epoch, "closed the guard");
-                Ok(())
-            }
-            Action::Receive => {
-                self.step("enabled the subscription", self.database.receive())
-                    .await
-            }
-            Action::StopReceiving => {
-                self.step("stopped receiving", self.database.stop_receiving())
-                    .await
+                *epoch
             }
             Action::Prepare { epoch, from } => {
-                self.step(
-                    "prepared the database for opening",
-                    self.database.prepare(*epoch, *from),
-                )
-                .await
+                self.database.prepare(*epoch, *from).await?;
+                *epoch
             }
+            Action::Receive => self.database.receive().await.map(|()| known)?,
+            Action::StopReceiving => self.database.stop_receiving().await.map(|()| known)?,
             Action::Write { .. } | Action::LeadAtWitness => {
                 unreachable!("the planning loop hands these to the store's tasks")
             }
-        }
-    }
-
-    async fn step(
-        &self,
-        done: &str,
-        work: impl Future<Output = Result<(), DatabaseError>>,
-    ) -> Result<(), DatabaseError> {
-        let started = clock::now();
-        work.await?;
-        let took_ms = crate::state::millis(clock::now().since(started));
-        let epoch = self.shared.remaining().epoch;
-        self.note(epoch, &format!("{done} in {took_ms} ms"));
+        };
+        self.tell(epoch, name(action), started);
         Ok(())
     }
 
@@ -159,10 +140,15 @@ impl Worker {
     }
 
     /// Something was done that a look will show.
-    fn note(&self, epoch: Epoch, done: &str) {
-        tracing::info!(%epoch, "{done}");
-        self.journal.write(epoch, done.to_owned());
-        self.shared.look_again.notify_one();
+    fn tell(&mut self, epoch: Epoch, done: &'static str, started: Mono) {
+        let news = self.told.replace((epoch, done)) != Some((epoch, done));
+        if news {
+            let took_ms = millis(clock::now().since(started));
+            tracing::info!(%epoch, took_ms, "done: {done}");
+            self.journal
+                .write(epoch, format!("done in {took_ms} ms: {done}"));
+            self.shared.look_again.notify_one();
+        }
     }
 
     fn note_failure(&mut self, action: &Action, error: &DatabaseError) {
@@ -181,13 +167,13 @@ impl Worker {
 
 fn name(action: &Action) -> &'static str {
     match action {
-        Action::Write { .. } => "write",
-        Action::Receive => "receive",
+        Action::Write { .. } => "change the record",
+        Action::Receive => "enable the subscription",
         Action::StopReceiving => "stop receiving",
-        Action::Prepare { .. } => "prepare",
-        Action::ArmGuard { .. } => "arm guard",
-        Action::CloseGuard { .. } => "close guard",
-        Action::Beat { .. } => "heartbeat",
-        Action::LeadAtWitness => "lead at witness",
+        Action::Prepare { .. } => "prepare the database for opening",
+        Action::ArmGuard { .. } => "arm the guard",
+        Action::CloseGuard { .. } => "close the guard",
+        Action::Beat { .. } => "send a heartbeat",
+        Action::LeadAtWitness => "lead at the witness",
     }
 }
