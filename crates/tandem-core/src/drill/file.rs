@@ -282,9 +282,17 @@ impl Drill {
     pub fn parse(text: &str) -> Result<Self, FileError> {
         let drill: Self = toml::from_str(text)
             .map_err(|error| FileError(alloc::vec![error.to_string().trim_end().to_string()]))?;
-        let faults = drill.faults();
+        drill.checked()
+    }
+
+    /// The same drill, if it keeps all rules; to be asked again after a change.
+    ///
+    /// # Errors
+    /// Every broken rule at once.
+    pub fn checked(self) -> Result<Self, FileError> {
+        let faults = self.faults();
         if faults.is_empty() {
-            Ok(drill)
+            Ok(self)
         } else {
             Err(FileError(faults))
         }

@@ -9,13 +9,11 @@ use tandem_core::drill::FileError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No such drill.
-    #[error("no drill `{name}` in {}; there are: {known}", folder.display())]
+    #[error("no drill `{name}`; there are: {known}; or name a file that ends in .toml")]
     Unknown {
         /// What was asked for.
         name: String,
-        /// Where it was looked for.
-        folder: PathBuf,
-        /// What is there.
+        /// What there is.
         known: String,
     },
     /// A drill file breaks the rules.

@@ -8,12 +8,23 @@
 //! Invariant: the clients know nothing of the runner, and the verdict nothing
 //! of the controller: only what was answered, and what the databases have, counts.
 
+mod aftermath;
+pub mod bench;
+pub mod circumstances;
 pub mod client;
 pub mod clock;
 mod error;
 pub mod evidence;
 pub mod load;
 pub mod observe;
+mod prepare;
+pub mod progress;
+pub mod runner;
+pub mod series;
+pub mod shelf;
+pub mod stage;
+pub mod stop;
 pub mod visibility;
 
 pub use error::Error;
+pub use stop::Stop;

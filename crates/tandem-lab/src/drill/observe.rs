@@ -34,9 +34,9 @@ const DECIDED: [&str; 2] = ["TDM-1205", "TDM-1207"];
 /// Whom to ask.
 #[derive(Debug, Clone, Default)]
 pub struct Watched {
-    /// Agents by process name: the address of their API.
+    /// Agents by process name: the base URL of their API.
     pub agents: BTreeMap<String, String>,
-    /// Gates by process name: the address of their admin port.
+    /// Gates by process name: the base URL of their admin port.
     pub gates: BTreeMap<String, String>,
     /// Per site, where the edge tells the health of its pool.
     pub pools: BTreeMap<SiteId, String>,
@@ -277,7 +277,7 @@ struct Status {
 }
 
 async fn note_agent(shared: &Shared, http: &Client, agent: String, address: String) {
-    let Some(status) = ask::<Status>(http, format!("http://{address}/v1/status")).await else {
+    let Some(status) = ask::<Status>(http, format!("{address}/v1/status")).await else {
         return;
     };
     let down = status
@@ -306,7 +306,7 @@ async fn note_agent(shared: &Shared, http: &Client, agent: String, address: Stri
 }
 
 async fn note_gate(shared: &Shared, http: &Client, address: String) {
-    let Some(writer) = ask::<Writer>(http, format!("http://{address}/v1/writer")).await else {
+    let Some(writer) = ask::<Writer>(http, format!("{address}/v1/writer")).await else {
         return;
     };
     let origin = Origin {
@@ -325,7 +325,7 @@ async fn note_pool(shared: &Shared, http: &Client, site: SiteId, url: String) {
         return;
     };
     let Some(healthy) = answer
-        .pointer("/result/healthy")
+        .pointer("/result/pop_health/healthy")
         .and_then(serde_json::Value::as_bool)
     else {
         return;

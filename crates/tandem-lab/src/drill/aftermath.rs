@@ -1,0 +1,284 @@
+//! After the load: what do the databases have, and does the returned site behave?
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tandem_core::drill::measure::{Finding, Observed};
+use tandem_core::drill::{Aftermath, Drill, Origin, Row};
+use tandem_core::model::SiteId;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::client::Mark;
+use super::observe::Watching;
+use super::progress::{Progress, Tell};
+use super::stage::Stage;
+use super::{Error, clock};
+
+/// How long a returned site may take to say that it is fenced, or a gate to
+/// know its way: an agent waits a ttl after its start, and machines are busy.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// How long one try of a write may take; gates hold new sessions for 10 s.
+const TRY: Duration = Duration::from_secs(15);
+
+/// How long between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+const INSERT: &str = "INSERT INTO contact (request_id, name, email) VALUES ($1, 'After the drill', 'after@example.com') RETURNING origin::text";
+const ROWS: &str =
+    "SELECT request_id::text, origin::text FROM contact WHERE request_id::text LIKE $1";
+const BOUNDARY: &str = "SELECT boundary::text FROM tandem_local.promotion WHERE boundary IS NOT NULL ORDER BY epoch DESC LIMIT 1";
+
+/// Reads the surviving database, then does and looks at what the drill says.
+pub(super) async fn look(
+    stage: &Stage,
+    drill: &Drill,
+    mark: &Mark,
+    watching: &Watching,
+    observed: &mut Observed,
+    tell: Tell<'_>,
+) -> Result<(), Error> {
+    let writer = watching
+        .writer()
+        .map_or(drill.primary, |origin| origin.site);
+    tell(&Progress::Phase(format!(
+        "comparing every acknowledged write with the database of {writer}"
+    )));
+    observed.rows = rows(stage, writer, mark).await?;
+    for check in &drill.aftermath {
+        let finding = one(stage, check, mark, writer, observed).await?;
+        tell(&Progress::Finding(finding.held, finding.detail.clone()));
+        observed.findings.push(finding);
+    }
+    Ok(())
+}
+
+async fn rows(stage: &Stage, site: SiteId, mark: &Mark) -> Result<Vec<Row>, Error> {
+    let client = open(site, &stage.administrator(site)).await?;
+    let like = format!("{}%", mark.prefix());
+    let rows = client.query(ROWS, &[&like]).await;
+    let rows = rows.map_err(|source| failed(site, "read the rows of the drill", source))?;
+    let row = |row: &tokio_postgres::Row| {
+        let origin: Option<String> = row.get(1);
+        let number = mark.number(row.get(0))?;
+        Some(Row {
+            number,
+            origin: origin.and_then(|origin| origin.parse().ok()),
+        })
+    };
+    Ok(rows.iter().filter_map(row).collect())
+}
+
+async fn one(
+    stage: &Stage,
+    check: &Aftermath,
+    mark: &Mark,
+    writer: SiteId,
+    observed: &mut Observed,
+) -> Result<Finding, Error> {
+    let (held, detail) = match check {
+        Aftermath::StartSite { site } => {
+            stage.start_site(*site).await?;
+            (true, format!("everything of {site} runs again"))
+        }
+        Aftermath::ExpectFenced { site } => fenced(stage, *site).await?,
+        Aftermath::ExpectRefusedDirect { site } => {
+            let doors = vec![(format!("PostgreSQL of {site}"), stage.direct(*site))];
+            refused(doors).await
+        }
+        Aftermath::ExpectRefusedAtGate { site } => refused(stage.peer_doors(*site)).await,
+        Aftermath::ExpectForwarded { site, to } => forwarded(stage, *site, *to).await,
+        Aftermath::FindMissing { site } => {
+            find_missing(stage, *site, writer, mark, observed).await?
+        }
+    };
+    Ok(Finding {
+        check: check.clone(),
+        held,
+        detail,
+    })
+}
+
+/// Every agent of the site says *fenced*, and none of its gates may write.
+async fn fenced(stage: &Stage, site: SiteId) -> Result<(bool, String), Error> {
+    let begun = clock::now();
+    loop {
+        let roles = stage.roles(site).await;
+        let open = stage.gates_that_may_write(site).await;
+        let all = !roles.is_empty() && roles.values().all(|role| role == "fenced");
+        let told: Vec<String> = roles
+            .iter()
+            .map(|(agent, role)| format!("{agent} says {role}"))
+            .collect();
+        let told = format!("{}; {} of its gates may write", told.join(", "), open);
+        if open > 0 {
+            return Ok((false, told));
+        }
+        if all || clock::now().since(begun) > SETTLED {
+            return Ok((all, told));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Every door must answer an application's write with an error of its own: a
+/// door that hangs or is closed has refused nobody.
+async fn refused(doors: Vec<(String, Config)>) -> (bool, String) {
+    let mut all = true;
+    let mut told = Vec::new();
+    for (name, config) in doors {
+        let (held, detail) = match attempt(&config).await {
+            Ok(origin) => (
+                false,
+                format!("took the write as {}", origin.unwrap_or_default()),
+            ),
+            Err(Refusal::Said { code, message }) => (true, format!("{code}: {message}")),
+            Err(Refusal::Silent(detail)) => (false, detail),
+        };
+        all &= held;
+        told.push(format!("{name}: {detail}"));
+    }
+    (all && !told.is_empty(), told.join("; "))
+}
+
+enum Refusal {
+    /// The server answered with an error.
+    Said { code: String, message: String },
+    /// It said nothing that a client could act on.
+    Silent(String),
+}
+
+impl From<tokio_postgres::Error> for Refusal {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(said) => Self::Said {
+                code: said.code().code().to_owned(),
+                message: said.message().to_owned(),
+            },
+            None => Self::Silent(error.to_string()),
+        }
+    }
+}
+
+/// One write of the application's role.
+async fn attempt(config: &Config) -> Result<Option<String>, Refusal> {
+    let write = async {
+        let (client, connection) = config.connect(NoTls).await?;
+        let driver = tokio::spawn(connection);
+        let request_id = Mark::random().id(0);
+        let row = client.query_one(INSERT, &[&request_id]).await;
+        driver.abort();
+        Ok(row?.get(0))
+    };
+    match tokio::time::timeout(TRY, write).await {
+        Ok(result) => result,
+        Err(_) => Err(Refusal::Silent(format!(
+            "no answer within {} s",
+            TRY.as_secs()
+        ))),
+    }
+}
+
+/// A write through each gate of the site ends in the other site's database.
+async fn forwarded(stage: &Stage, site: SiteId, to: SiteId) -> (bool, String) {
+    let mut all = true;
+    let mut told = Vec::new();
+    for (name, config) in stage.write_doors(site) {
+        let (held, detail) = until_forwarded(&config, to).await;
+        all &= held;
+        told.push(format!("{name}: {detail}"));
+    }
+    (all && !told.is_empty(), told.join("; "))
+}
+
+async fn until_forwarded(config: &Config, to: SiteId) -> (bool, String) {
+    let begun = clock::now();
+    loop {
+        let detail = match attempt(config).await {
+            Ok(origin) => {
+                let origin = origin.unwrap_or_default();
+                let by = origin.parse::<Origin>().ok().map(|origin| origin.site);
+                return (by == Some(to), format!("written by {origin}"));
+            }
+            Err(Refusal::Said { code, message }) => format!("{code}: {message}"),
+            Err(Refusal::Silent(detail)) => detail,
+        };
+        if clock::now().since(begun) > SETTLED {
+            return (false, detail);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Looks above the boundary, that the new primary recorded, in the log of the
+/// returned one.
+async fn find_missing(
+    stage: &Stage,
+    site: SiteId,
+    writer: SiteId,
+    mark: &Mark,
+    observed: &mut Observed,
+) -> Result<(bool, String), Error> {
+    let missing: BTreeSet<u64> = observed
+        .oracle()
+        .missing
+        .iter()
+        .map(|missing| missing.number)
+        .collect();
+    let client = open(writer, &stage.administrator(writer)).await?;
+    let boundary = client.query_opt(BOUNDARY, &[]).await;
+    let boundary =
+        boundary.map_err(|source| failed(writer, "read the recorded boundary", source))?;
+    let Some(boundary) = boundary.map(|row| row.get::<_, String>(0)) else {
+        return Ok((missing.is_empty(), format!("{writer} recorded no boundary")));
+    };
+    let lost = stage.lost_rows(site, &boundary).await?;
+    let listed: BTreeSet<u64> = lost.iter().filter_map(|row| numbered(row, mark)).collect();
+    observed.found = missing.intersection(&listed).copied().collect();
+    let detail = format!(
+        "{} of {} missing acknowledged writes found in the log of {site} above {boundary}; {} rows of the drill stand there in all",
+        observed.found.len(),
+        missing.len(),
+        listed.len()
+    );
+    Ok((observed.found.len() == missing.len(), detail))
+}
+
+/// The drill's number in a decoded row: `... request_id[text]:'drill-...-7' ...`.
+fn numbered(row: &str, mark: &Mark) -> Option<u64> {
+    let at = row.find(mark.prefix())?;
+    let rest = &row[at..];
+    mark.number(&rest[..rest.find('\'').unwrap_or(rest.len())])
+}
+
+async fn open(site: SiteId, config: &Config) -> Result<Client, Error> {
+    let (client, connection) = config
+        .connect(NoTls)
+        .await
+        .map_err(|source| failed(site, "connect", source))?;
+    // Ends with the client.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+fn failed(site: SiteId, step: &'static str, source: tokio_postgres::Error) -> Error {
+    Error::Database {
+        site: site.to_string(),
+        step,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_from_decoded_rows_of_this_run_only() {
+        let mark = Mark::random();
+        let row = |id: &str| format!("id[bigint]:7 request_id[text]:'{id}' name[text]:'Contact'");
+        assert_eq!(numbered(&row(&mark.id(12)), &mark), Some(12));
+        assert_eq!(numbered(&row(&Mark::random().id(12)), &mark), None);
+        assert_eq!(numbered(&row(mark.prefix()), &mark), None);
+    }
+}

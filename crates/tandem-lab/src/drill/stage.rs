@@ -1,0 +1,407 @@
+//! The lab as a drill sees it: doors, people to ask, and an axe.
+//!
+//! The one place where drills know the lab's interface. It decides nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tandem_core::config::Config as Cluster;
+use tandem_core::drill::Action;
+use tandem_core::drill::file::CutHow;
+use tandem_core::model::SiteId;
+use tandem_core::wire::Writer;
+use tokio_postgres::Config;
+
+use super::observe::Watched;
+use super::{Error, circumstances, client};
+use crate::lab::{Endpoints, Lab, SiteEndpoints};
+use crate::links::Cut;
+use crate::servers::{Binaries, SUPERUSER};
+
+/// How long one question to an agent or a gate may take.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long listing a lost tail may take.
+const LIST: Duration = Duration::from_secs(120);
+
+/// A lab and where everything of it is.
+pub struct Stage {
+    lab: Lab,
+    endpoints: Endpoints,
+    cluster: Cluster,
+}
+
+impl Stage {
+    /// Looks round in a lab that runs.
+    ///
+    /// # Errors
+    /// If the lab's own configuration cannot be read.
+    pub fn new(lab: Lab) -> Result<Self, Error> {
+        let endpoints = lab.endpoints()?;
+        let text = read(&endpoints.config)?;
+        let cluster =
+            Cluster::parse(&text).map_err(|faults| Error::NotReady(faults.to_string()))?;
+        Ok(Self {
+            lab,
+            endpoints,
+            cluster,
+        })
+    }
+
+    /// Back to the prepared copy, for the next run.
+    ///
+    /// # Errors
+    /// As `Lab::reset`.
+    pub async fn reset(self) -> Result<Self, Error> {
+        let mut lab = self.lab;
+        lab.reset().await?;
+        Self::new(lab)
+    }
+
+    /// Ends the lab.
+    ///
+    /// # Errors
+    /// As `Lab::stop`.
+    pub async fn stop(self) -> Result<(), Error> {
+        Ok(self.lab.stop().await?)
+    }
+
+    /// The service as clients reach it.
+    pub(super) fn edge(&self) -> String {
+        self.endpoints.edge.clone()
+    }
+
+    /// What `X-Cloud-Provider` says for which site.
+    pub(super) fn clouds(&self) -> BTreeMap<String, SiteId> {
+        self.endpoints
+            .sites
+            .iter()
+            .map(|(site, at)| (at.cloud.clone(), *site))
+            .collect()
+    }
+
+    /// The first instance of a site's application, directly.
+    pub(super) fn crm(&self, site: SiteId) -> String {
+        self.site(site)
+            .crms
+            .values()
+            .next()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Whom to watch.
+    pub(super) fn watched(&self) -> Watched {
+        let sites = || self.endpoints.sites.values();
+        let mut agents: BTreeMap<String, String> =
+            sites().flat_map(|site| site.agents.clone()).collect();
+        agents.insert(
+            format!("{}.agent-1", self.endpoints.witness),
+            self.endpoints.witness_agent.clone(),
+        );
+        let gates = sites()
+            .flat_map(|site| &site.gates)
+            .map(|(name, gate)| (name.clone(), gate.admin.clone()));
+        let pool = |site: &SiteId| {
+            let admin = &self.endpoints.edge_admin;
+            (
+                *site,
+                format!("{admin}/client/v4/accounts/lab/load_balancers/pools/{site}/health"),
+            )
+        };
+        Watched {
+            agents,
+            gates: gates.collect(),
+            pools: self.endpoints.sites.keys().map(pool).collect(),
+        }
+    }
+
+    /// Does what a step says.
+    ///
+    /// # Errors
+    /// If there is no such process or link, or it does not obey.
+    pub(super) async fn perform(&self, action: &Action) -> Result<(), Error> {
+        let lab = &self.lab;
+        match action {
+            Action::KillSite { site } => lab.kill_site(site.as_str()).await?,
+            Action::StartSite { site } => lab.start_site(site.as_str()).await?,
+            Action::KillProcess { process } => lab.kill(process).await?,
+            Action::StartProcess { process } => lab.start_process(process).await?,
+            Action::RestartProcess { process } => lab.restart_process(process).await?,
+            Action::Freeze { process } => lab.freeze(process).await?,
+            Action::Thaw { process } => lab.thaw(process).await?,
+            Action::HealLink { link } => lab.link(link)?.heal(),
+            Action::CutLink { link, how, towards } => {
+                let cut = if *how == CutHow::Drop {
+                    Cut::Drop
+                } else {
+                    Cut::Reset
+                };
+                match towards {
+                    Some(place) => lab.link(link)?.cut_towards(*place, cut)?,
+                    None => lab.link(link)?.cut(cut),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts every process of a site again.
+    ///
+    /// # Errors
+    /// As `Lab::start_site`.
+    pub(super) async fn start_site(&self, site: SiteId) -> Result<(), Error> {
+        Ok(self.lab.start_site(site.as_str()).await?)
+    }
+
+    /// The site's database as its administrator.
+    pub(super) fn administrator(&self, site: SiteId) -> Config {
+        let at = self.site(site);
+        // A file that cannot be read shows itself as a refused password.
+        let password = fs::read_to_string(&at.superuser_password_file).unwrap_or_default();
+        let mut config = self.door(at.postgres_port);
+        config.user(SUPERUSER).password(password.trim_end());
+        config
+    }
+
+    /// The site's database as the application, past every gate.
+    pub(super) fn direct(&self, site: SiteId) -> Config {
+        self.door(self.site(site).postgres_port)
+    }
+
+    /// The ports at which the site's gates take sessions that other gates forward.
+    pub(super) fn peer_doors(&self, site: SiteId) -> Vec<(String, Config)> {
+        let gates = self
+            .cluster
+            .sites
+            .get(&site)
+            .map(|site| site.gates.as_slice())
+            .unwrap_or_default();
+        let port = |address: &str| {
+            address
+                .rsplit(':')
+                .next()
+                .and_then(|port| port.parse().ok())
+        };
+        let door = |gate: &tandem_core::config::Gate| {
+            Some((
+                format!("peer port of {}", gate.name),
+                self.door(port(&gate.peer_listen)?),
+            ))
+        };
+        gates.iter().filter_map(door).collect()
+    }
+
+    /// The ports at which the site's gates take its application's write sessions.
+    pub(super) fn write_doors(&self, site: SiteId) -> Vec<(String, Config)> {
+        let gates = &self.site(site).gates;
+        gates
+            .iter()
+            .map(|(name, gate)| (name.clone(), self.door(gate.rw_port)))
+            .collect()
+    }
+
+    fn door(&self, port: u16) -> Config {
+        let mut config = Config::new();
+        config
+            .host("127.0.0.1")
+            .port(port)
+            .dbname(&self.endpoints.database);
+        config
+            .user(&self.endpoints.application_role)
+            .password(&self.endpoints.application_password);
+        config.connect_timeout(ANSWER);
+        config
+    }
+
+    fn site(&self, site: SiteId) -> &SiteEndpoints {
+        self.endpoints
+            .sites
+            .get(&site)
+            .expect("drills name sites of the lab; checked before the load")
+    }
+
+    /// Whether the lab has every site that the drill names.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] with the unknown ones.
+    pub(super) fn knows(&self, sites: &[SiteId]) -> Result<(), Error> {
+        let unknown: Vec<&SiteId> = sites
+            .iter()
+            .filter(|site| !self.endpoints.sites.contains_key(site))
+            .collect();
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::NotReady(format!("the lab has no site {unknown:?}")))
+        }
+    }
+
+    /// What each agent of the site says that its site is.
+    pub(super) async fn roles(&self, site: SiteId) -> BTreeMap<String, String> {
+        #[derive(Deserialize)]
+        struct Status {
+            role: String,
+        }
+        let mut roles = BTreeMap::new();
+        for (agent, url) in &self.site(site).agents {
+            let role = ask::<Status>(format!("{url}/v1/status"))
+                .await
+                .map(|status| status.role);
+            roles.insert(agent.clone(), role.unwrap_or_else(|| "nothing".to_owned()));
+        }
+        roles
+    }
+
+    /// How many gates of the site say that the site may write.
+    pub(super) async fn gates_that_may_write(&self, site: SiteId) -> usize {
+        let mut open = 0;
+        for gate in self.site(site).gates.values() {
+            let writer = ask::<Writer>(format!("{}/v1/writer", gate.admin)).await;
+            open += usize::from(writer.is_some_and(|writer| writer.may_write));
+        }
+        open
+    }
+
+    /// Rows in `site`'s log above `boundary` that the other site never got, as
+    /// `tandem replication lost` lists them.
+    ///
+    /// # Errors
+    /// If the command fails.
+    pub(super) async fn lost_rows(
+        &self,
+        site: SiteId,
+        boundary: &str,
+    ) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct Transaction {
+            changes: Vec<Change>,
+        }
+        #[derive(Deserialize)]
+        struct Change {
+            row: String,
+        }
+        let config = self.endpoints.config.display().to_string();
+        let site = site.to_string();
+        let args = [
+            "replication",
+            "lost",
+            "--config",
+            &config,
+            "--site",
+            &site,
+            "--boundary",
+            boundary,
+            "-o",
+            "json",
+        ];
+        let said = own_command(&args).await?;
+        let listed: Vec<Transaction> =
+            serde_json::from_slice(&said).map_err(|error| Error::Command {
+                command: args.join(" "),
+                said: error.to_string(),
+            })?;
+        Ok(listed
+            .into_iter()
+            .flat_map(|lost| lost.changes)
+            .map(|change| change.row)
+            .collect())
+    }
+
+    /// Versions of servers and of our own binaries.
+    pub(super) fn versions(&self) -> BTreeMap<String, String> {
+        let (commit, dirty) = circumstances::commit();
+        let own = format!(
+            "{} ({commit}{})",
+            env!("CARGO_PKG_VERSION"),
+            if dirty { ", changed since" } else { "" }
+        );
+        let mut versions = BTreeMap::from([("Tandem".to_owned(), own)]);
+        if let Ok(found) = Binaries::find() {
+            let servers = [
+                ("PostgreSQL", found.postgres.postgres),
+                ("Redis", found.redis),
+                ("etcd", found.etcd),
+            ];
+            let told = servers.map(|(name, program)| (name.to_owned(), version(&program)));
+            versions.extend(told);
+        }
+        versions
+    }
+
+    /// Configuration files by name, secrets masked.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn configuration(&self) -> Result<BTreeMap<String, String>, Error> {
+        let files = [
+            (
+                "tandem.toml (as seen from outside)",
+                self.endpoints.config.clone(),
+            ),
+            ("edge.json", self.endpoints.folder.join("outside/edge.json")),
+        ];
+        let shown = |(name, path): (&str, PathBuf)| {
+            Ok((name.to_owned(), circumstances::masked(&read(&path)?)))
+        };
+        files.into_iter().map(shown).collect()
+    }
+
+    /// How the links are made.
+    pub(super) fn links(&self) -> String {
+        "userland wires on loopback: 2 ms and up to 1 ms of jitter between sites and witness, none to clients".to_owned()
+    }
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(Error::file("read", path))
+}
+
+async fn ask<T: for<'a> Deserialize<'a>>(url: String) -> Option<T> {
+    let http = client::http_client().ok()?;
+    http.get(url)
+        .timeout(ANSWER)
+        .send()
+        .await
+        .ok()?
+        .json()
+        .await
+        .ok()
+}
+
+/// Runs `tandem` with `args`; it lies beside the running binary.
+async fn own_command(args: &[&str]) -> Result<Vec<u8>, Error> {
+    let failed = |said: String| Error::Command {
+        command: format!("tandem {}", args.join(" ")),
+        said,
+    };
+    let own = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let mut command = tokio::process::Command::new(own.with_file_name("tandem"));
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(LIST, command.output()).await;
+    let output = output.map_err(|_| failed(format!("no end within {} s", LIST.as_secs())))?;
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(failed(
+            String::from_utf8_lossy(&output.stderr)
+                .trim_end()
+                .to_owned(),
+        ))
+    }
+}
+
+fn version(program: &Path) -> String {
+    let output = std::process::Command::new(program)
+        .arg("--version")
+        .output();
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").to_owned()
+}
