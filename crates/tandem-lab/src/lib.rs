@@ -9,6 +9,7 @@
 //! and it never touches a process or file that it did not make.
 
 pub mod certificates;
+pub mod control;
 pub mod drill;
 mod error;
 mod http;

@@ -12,13 +12,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// Asks again and again until `look` gives a value.
 ///
 /// # Errors
-/// [`Error::TooLate`] with the last thing seen after `bound`; an error in `Err(Ok(..))`
-/// position ends the wait at once.
-pub(crate) async fn until<T>(
+/// [`Error::TooLate`] with the last thing seen after `bound`; an error of `look` ends the
+/// wait at once.
+pub(crate) async fn until<T, F: Future<Output = Result<Look<T>>>>(
     name: &str,
     goal: &str,
     bound: Duration,
-    mut look: impl AsyncFnMut() -> Result<Look<T>>,
+    mut look: impl FnMut() -> F,
 ) -> Result<T> {
     let deadline = Instant::now() + bound;
     loop {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::links::{Cut, Net, Place, Wire};
+use crate::links::{Cut, Net, Place, Shape, Wire};
 use crate::{Error, Result};
 
 /// The link between two places, named `aws-gcp`. A one-way command acts from the first to the
@@ -63,6 +63,11 @@ impl Link {
     /// Mends both directions; delay and capacity stay.
     pub fn heal(&self) {
         self.both(|wire| wire.change(|shape| shape.cut = None));
+    }
+
+    /// What the way from the first place to the second does at present.
+    pub fn shape(&self) -> Shape {
+        self.there.shape()
     }
 
     /// Sets how long a byte travels each way, and how much that varies.

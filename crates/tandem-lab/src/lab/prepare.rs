@@ -158,7 +158,7 @@ pub(crate) async fn caught_up(primary: &Postgres) -> Result<()> {
         "replication",
         "the newest commit",
         CAUGHT_UP_BOUND,
-        async || {
+        || async {
             let answer = desk.ask("read its slots", &question).await?;
             Ok(if answer == "yes" {
                 Look::Ready(())

@@ -7,7 +7,6 @@ use tokio_postgres::NoTls;
 
 use super::files::{APPLICATION_ROLE, DATABASE, cloud};
 use super::layout::{Layout, place, witness};
-use crate::links::Place;
 use crate::wait::{Look, until};
 use crate::{Result, http};
 
@@ -24,27 +23,22 @@ pub(crate) async fn witness_leads(layout: &Layout) -> Result<()> {
         .map(|at| layout.store(at).client.port)
         .collect();
     let own = layout.store(witness()).client.port;
-    until(
-        "etcd",
-        "a leader at the witness",
-        LEADER_BOUND,
-        async || {
-            let Some((member, leader)) = roles(own).await else {
-                return Ok(Look::Waiting("the witness's member does not answer".into()));
-            };
-            if member == leader {
-                return Ok(Look::Ready(()));
-            }
-            for port in &ports {
-                // Only the leader can hand over; the others refuse.
-                let order = format!(r#"{{"targetID":"{member}"}}"#);
-                let _ = http::post(*port, "/v3/maintenance/transfer-leadership", &order).await;
-            }
-            Ok(Look::Waiting(format!(
-                "member {leader} leads, not {member}"
-            )))
-        },
-    )
+    until("etcd", "a leader at the witness", LEADER_BOUND, || async {
+        let Some((member, leader)) = roles(own).await else {
+            return Ok(Look::Waiting("the witness's member does not answer".into()));
+        };
+        if member == leader {
+            return Ok(Look::Ready(()));
+        }
+        for port in &ports {
+            // Only the leader can hand over; the others refuse.
+            let order = format!(r#"{{"targetID":"{member}"}}"#);
+            let _ = http::post(*port, "/v3/maintenance/transfer-leadership", &order).await;
+        }
+        Ok(Look::Waiting(format!(
+            "member {leader} leads, not {member}"
+        )))
+    })
     .await
 }
 
@@ -62,7 +56,7 @@ async fn roles(port: u16) -> Option<(String, String)> {
 pub(crate) async fn open_for_writes(layout: &Layout) -> Result<()> {
     for gate in &layout.sites[&place("aws")].gates {
         let port = gate.admin.port;
-        until(&gate.name, "the right to write", OPEN_BOUND, async || {
+        until(&gate.name, "the right to write", OPEN_BOUND, || async {
             Ok(match http::get(port, "/v1/writer").await {
                 Ok(answer) if answer.status == 200 => Look::Ready(()),
                 Ok(answer) => Look::Waiting(answer.body),
@@ -82,7 +76,7 @@ pub(crate) async fn writes_pass(layout: &Layout) -> Result<()> {
         let mut config = tokio_postgres::Config::new();
         config.host("127.0.0.1").port(gate.rw).dbname(DATABASE);
         config.user(APPLICATION_ROLE).password(&password);
-        until(&gate.name, "a write session", OPEN_BOUND, async || {
+        until(&gate.name, "a write session", OPEN_BOUND, || async {
             Ok(match try_write(&config).await {
                 Ok(()) => Look::Ready(()),
                 Err(error) => Look::Waiting(told(&error)),
@@ -114,29 +108,21 @@ fn told(error: &tokio_postgres::Error) -> String {
         .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Waits until both clouds have answered through the edge.
+/// Waits until both clouds have answered through the edge, which chooses at random.
 pub(crate) async fn edge_serves(layout: &Layout) -> Result<()> {
-    let port = layout.edge;
-    let mut missing: Vec<Place> = layout.sites.keys().copied().collect();
-    until("edge", "an answer of each cloud", OPEN_BOUND, async || {
-        let last = match http::get(port, "/health").await {
-            Ok(answer) => {
-                let from = |site: &Place| {
-                    let header = format!("x-cloud-provider: {}", cloud(*site).to_lowercase());
-                    answer.head.contains(&header)
-                };
-                if answer.status == 200 {
-                    missing.retain(|site| !from(site));
+    for site in layout.sites.keys() {
+        let header = format!("x-cloud-provider: {}", cloud(*site).to_lowercase());
+        let goal = format!("an answer of {site}");
+        until("edge", &goal, OPEN_BOUND, || async {
+            Ok(match http::get(layout.edge, "/health").await {
+                Ok(answer) if answer.status == 200 && answer.head.contains(&header) => {
+                    Look::Ready(())
                 }
-                format!("status {}; no answer yet from {missing:?}", answer.status)
-            }
-            Err(error) => error.to_string(),
-        };
-        Ok(if missing.is_empty() {
-            Look::Ready(())
-        } else {
-            Look::Waiting(last)
+                Ok(answer) => Look::Waiting(format!("status {}\n{}", answer.status, answer.body)),
+                Err(error) => Look::Waiting(error.to_string()),
+            })
         })
-    })
-    .await
+        .await?;
+    }
+    Ok(())
 }

@@ -92,7 +92,7 @@ impl Lab {
             .units
             .values()
             .filter(|unit| unit.slot.kind == Kind::Store);
-        try_join_all(stores.map(async |unit| unit.lock().await.stop().await)).await?;
+        try_join_all(stores.map(|unit| async move { unit.lock().await.stop().await })).await?;
         Ok(())
     }
 
@@ -141,14 +141,7 @@ impl Lab {
             .into_iter()
             .filter(|slot| stage.contains(&slot.kind));
         let this = &*self;
-        let started = slots.map(async |slot| {
-            let body = this.build(&slot, authority.clone()).await?;
-            this.note(slot.at, slot.kind, body.process())?;
-            Ok::<_, Error>(Unit {
-                slot,
-                body: Arc::new(body.into()),
-            })
-        });
+        let started = slots.map(|slot| this.first_start(slot, authority.clone()));
         let units = try_join_all(started).await?;
         self.units.extend(
             units
@@ -156,6 +149,15 @@ impl Lab {
                 .map(|unit| (unit.slot.name.clone(), Arc::new(unit))),
         );
         Ok(())
+    }
+
+    async fn first_start(&self, slot: Slot, authority: Option<Arc<Authority>>) -> Result<Unit> {
+        let body = self.build(&slot, authority).await?;
+        self.note(slot.at, slot.kind, body.process())?;
+        Ok(Unit {
+            slot,
+            body: Arc::new(body.into()),
+        })
     }
 
     /// Puts a started process on the roster, and a store's on the census of peers.

@@ -128,19 +128,14 @@ impl Own {
 }
 
 async fn alive(process: &Process, port: u16) -> Result<()> {
-    until(
-        process.name(),
-        "its first answer",
-        ANSWER_BOUND,
-        async || {
-            process.expect_alive("starting")?;
-            Ok(match http::get(port, "/livez").await {
-                Ok(answer) if answer.status == 200 => Look::Ready(()),
-                Ok(answer) => Look::Waiting(format!("status {}", answer.status)),
-                Err(error) => Look::Waiting(error.to_string()),
-            })
-        },
-    )
+    until(process.name(), "its first answer", ANSWER_BOUND, || async {
+        process.expect_alive("starting")?;
+        Ok(match http::get(port, "/livez").await {
+            Ok(answer) if answer.status == 200 => Look::Ready(()),
+            Ok(answer) => Look::Waiting(format!("status {}", answer.status)),
+            Err(error) => Look::Waiting(error.to_string()),
+        })
+    })
     .await
 }
 

@@ -148,7 +148,7 @@ impl Process {
     /// # Errors
     /// [`Error::TooLate`] after `bound`.
     pub async fn ended(&self, bound: Duration) -> Result<ExitStatus> {
-        let look = async || {
+        let look = || async {
             Ok(match self.exit() {
                 Some(status) => Look::Ready(status),
                 None => Look::Waiting("still running".into()),

@@ -69,31 +69,9 @@ impl Etcd {
     /// As [`Self::start`].
     pub async fn launch(options: EtcdOptions) -> Result<Self> {
         let folder = Folder::open(options.folder.clone(), "etcd")?;
-        with_port(options.port, async |port| {
-            let peer = options.peer_port.map_or_else(free_port, Ok)?;
-            let launch = Launch {
-                name: options
-                    .name
-                    .clone()
-                    .unwrap_or_else(|| member(&options).into()),
-                program: binaries::etcd()?,
-                args: arguments(&options, &folder, port, peer),
-                env: vec![(
-                    "ETCD_UNSUPPORTED_ARCH".into(),
-                    std::env::consts::ARCH.into(),
-                )],
-                folder: folder.path().to_path_buf(),
-                log: options
-                    .log
-                    .clone()
-                    .unwrap_or_else(|| folder.join("etcd.log")),
-                user: None,
-            };
-            let process = listen(&launch, peer).await?;
-            Ok((process, launch, port, peer))
-        })
-        .await
-        .map(|(process, launch, port, peer_port)| Self {
+        let (process, launch, port, peer_port) =
+            with_port(options.port, |port| first_launch(&options, &folder, port)).await?;
+        Ok(Self {
             process,
             launch,
             port,
@@ -183,6 +161,34 @@ fn member(options: &EtcdOptions) -> &str {
     options.member.as_deref().unwrap_or("default")
 }
 
+async fn first_launch(
+    options: &EtcdOptions,
+    folder: &Folder,
+    port: u16,
+) -> Result<(Process, Launch, u16, u16)> {
+    let peer = options.peer_port.map_or_else(free_port, Ok)?;
+    let launch = Launch {
+        name: options
+            .name
+            .clone()
+            .unwrap_or_else(|| member(options).into()),
+        program: binaries::etcd()?,
+        args: arguments(options, folder, port, peer),
+        env: vec![(
+            "ETCD_UNSUPPORTED_ARCH".into(),
+            std::env::consts::ARCH.into(),
+        )],
+        folder: folder.path().to_path_buf(),
+        log: options
+            .log
+            .clone()
+            .unwrap_or_else(|| folder.join("etcd.log")),
+        user: None,
+    };
+    let process = listen(&launch, peer).await?;
+    Ok((process, launch, port, peer))
+}
+
 fn arguments(options: &EtcdOptions, folder: &Folder, port: u16, peer: u16) -> Vec<String> {
     let name = member(options);
     let url = |address: &str| format!("http://{address}");
@@ -221,7 +227,7 @@ fn arguments(options: &EtcdOptions, folder: &Folder, port: u16, peer: u16) -> Ve
 /// Starts the member and waits until its peer port answers: no leader is needed for that.
 async fn listen(launch: &Launch, peer: u16) -> Result<Process> {
     let process = launch.start()?;
-    until(&launch.name, "its peer port", START_BOUND, async || {
+    until(&launch.name, "its peer port", START_BOUND, || async {
         process.expect_alive("starting")?;
         Ok(match TcpStream::connect(("127.0.0.1", peer)).await {
             Ok(_) => Look::Ready(()),
@@ -233,7 +239,7 @@ async fn listen(launch: &Launch, peer: u16) -> Result<Process> {
 }
 
 async fn healthy(process: &Process, port: u16, bound: Duration) -> Result<()> {
-    until(process.name(), "health", bound, async || {
+    until(process.name(), "health", bound, || async {
         process.expect_alive("starting")?;
         Ok(match http::get(port, "/health").await {
             Ok(answer) if answer.body.contains(r#""health":"true""#) => Look::Ready(()),

@@ -28,9 +28,9 @@ const STOP_BOUND: Duration = Duration::from_secs(60);
 const PORT_TRIES: u32 = 5;
 
 /// Runs `start` with `wanted`, or with free ports until one of them stays free.
-async fn with_port<T>(
+async fn with_port<T, F: Future<Output = Result<T>>>(
     wanted: Option<u16>,
-    mut start: impl AsyncFnMut(u16) -> Result<T>,
+    mut start: impl FnMut(u16) -> F,
 ) -> Result<T> {
     if let Some(port) = wanted {
         return start(port).await;

@@ -91,9 +91,9 @@ impl Postgres {
         }
         let password = read(&folder.join("superuser.password"))?;
         let launch = launch(&binaries, name, &folder, options.log);
-        let (process, port) = with_port(options.port, async |port| {
-            let process = serve(&launch, &folder, port, &password).await?;
-            Ok((process, port))
+        let (process, port) = with_port(options.port, |port| {
+            let serving = serve(&launch, &folder, port, &password);
+            async move { Ok((serving.await?, port)) }
         })
         .await?;
         Ok(Self {
@@ -302,7 +302,7 @@ async fn serve(launch: &Launch, folder: &Folder, port: u16, password: &str) -> R
     ];
     let process = launch.start()?;
     let config = connect_config(port, password, "postgres");
-    until(&launch.name, "its first answer", START_BOUND, async || {
+    until(&launch.name, "its first answer", START_BOUND, || async {
         process.expect_alive("starting")?;
         Ok(match timeout(ATTEMPT, answers(&config)).await {
             Ok(Ok(())) => Look::Ready(()),

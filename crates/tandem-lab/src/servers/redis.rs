@@ -56,9 +56,9 @@ impl Redis {
             log: options.log.unwrap_or_else(|| folder.join("redis.log")),
             user: None,
         };
-        let (process, port) = with_port(options.port, async |port| {
-            let process = serve(&launch, &folder, port, &password).await?;
-            Ok((process, port))
+        let (process, port) = with_port(options.port, |port| {
+            let serving = serve(&launch, &folder, port, &password);
+            async move { Ok((serving.await?, port)) }
         })
         .await?;
         Ok(Self {
@@ -154,7 +154,7 @@ async fn serve(launch: &Launch, folder: &Folder, port: u16, password: &str) -> R
     );
     write_secret(&folder.join("redis.conf"), &configuration)?;
     let process = launch.start()?;
-    until(&launch.name, "its first answer", START_BOUND, async || {
+    until(&launch.name, "its first answer", START_BOUND, || async {
         process.expect_alive("starting")?;
         Ok(match timeout(ATTEMPT, ping(port, password)).await {
             Ok(Ok(answer)) if answer.contains("+PONG") => Look::Ready(()),
