@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tandem_core::config::{Fault, Faults};
-use tandem_core::traffic::model::{LoadBalancer, Monitor, Origin, Pool, check};
+use tandem_core::traffic::model::{LoadBalancer, Monitor, Origin, Pool};
+use tandem_core::traffic::rules::check;
 
 /// Everything an edge needs to know.
 #[derive(Debug, Clone)]
