@@ -30,23 +30,33 @@ pub(crate) async fn database(shared: Arc<Shared>, database: Arc<dyn Database>) {
         match database.observe().await {
             Ok(seen) => {
                 if trouble.take().is_some() {
-                    tracing::info!("the database answers again");
+                    tracing::info!("the database answers");
                 }
-                shared.note_look(Some(seen));
+                shared.note_look(seen);
             }
             Err(error) => {
                 Counters::count(&shared.counters.database_failures);
-                let text = chain(&error);
-                if trouble.as_ref() != Some(&text) {
-                    tracing::warn!(trouble = text, "the database cannot be observed");
-                    trouble = Some(text);
-                }
+                note_trouble(&shared, &mut trouble, chain(&error));
             }
         }
         sleep(BREATH).await;
         // A time-out is the ordinary rhythm.
         let _ = timeout(LOOK_PERIOD - BREATH, shared.look_again.notified()).await;
     }
+}
+
+/// Each trouble is told once. Before the first good look it is no surprise: the database may not
+/// be set up yet.
+fn note_trouble(shared: &Shared, last: &mut Option<String>, text: String) {
+    if last.as_ref() == Some(&text) {
+        return;
+    }
+    if shared.state().database.is_some() {
+        tracing::warn!(trouble = text, "the database cannot be observed");
+    } else {
+        tracing::info!(trouble = text, "the database cannot be observed yet");
+    }
+    *last = Some(text);
 }
 
 /// Reads what all agents publish.

@@ -209,9 +209,8 @@ impl Shared {
             .retain(|peer| arrived.since(peer.changed) < PEER_MAX);
     }
 
-    /// Takes a look at the database, or that there was none.
-    pub(crate) fn note_look(&self, seen: Option<DatabaseSeen>) {
-        let Some(seen) = seen else { return };
+    /// Takes a look at the database.
+    pub(crate) fn note_look(&self, seen: DatabaseSeen) {
         let look = Look {
             seen,
             arrived: clock::now(),
