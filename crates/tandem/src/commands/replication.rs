@@ -1,11 +1,217 @@
-//! `tandem replication`.
+//! `tandem replication`: set up replication between both databases, watch it, list what was lost.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use comfy_table::{Table, presets};
+use tandem_core::config::Config;
+use tandem_core::model::{Lsn, SiteId};
+use tandem_postgres::lost::{self, LostTransaction};
+use tandem_postgres::setup::{self, Options, Outcome};
+use tandem_postgres::status::{self, Direction, Status};
+
+use super::agent::{USAGE, read_config};
 
 /// Arguments of `tandem replication`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+    /// The configuration as seen from this place
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "tandem.toml"
+    )]
+    config: PathBuf,
+}
 
-pub(crate) fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet")
+#[derive(Subcommand)]
+enum Verb {
+    /// Prepare both databases: roles, guard, heartbeat, publication, subscription. Run again, it changes nothing
+    Setup(SetupArgs),
+    /// Show each direction: slot, positions, subscription, lag in seconds and bytes
+    Status(OutputArgs),
+    /// List what a failed primary had committed and the survivor never got; changes nothing
+    Lost(LostArgs),
+}
+
+#[derive(clap::Args)]
+struct SetupArgs {
+    /// Only print the steps
+    #[arg(long)]
+    dry_run: bool,
+    /// File with the application role's password; needed if that role does not exist
+    #[arg(long, value_name = "FILE")]
+    application_password_file: Option<String>,
+    /// How long the initial copy of all tables may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    copy_limit: u64,
+}
+
+#[derive(clap::Args)]
+struct OutputArgs {
+    /// What is printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(clap::Args)]
+struct LostArgs {
+    /// The old primary
+    #[arg(long)]
+    site: SiteId,
+    /// The position that the survivor recorded when it was promoted
+    #[arg(long)]
+    boundary: Lsn,
+    #[command(flatten)]
+    print: OutputArgs,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Some(config) = read_config(&args.config)? else {
+        return Ok(ExitCode::from(USAGE));
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    match args.verb {
+        Verb::Setup(args) => runtime.block_on(set_up(&config, args)),
+        Verb::Status(args) => runtime.block_on(show_status(&config, args.output)),
+        Verb::Lost(args) => runtime.block_on(show_lost(&config, args)),
+    }
+}
+
+async fn set_up(config: &Config, args: SetupArgs) -> anyhow::Result<ExitCode> {
+    let options = Options {
+        dry_run: args.dry_run,
+        application_password_file: args.application_password_file,
+        copy_limit: Duration::from_secs(args.copy_limit),
+    };
+    match setup::run(config, &options, &mut |line| eprintln!("{line}")).await? {
+        Outcome::Refused(faults) => {
+            eprintln!("nothing was changed; {} fault(s):", faults.len());
+            for fault in faults {
+                eprintln!("  {fault}");
+            }
+            return Ok(ExitCode::from(USAGE));
+        }
+        Outcome::Planned(steps) => {
+            for step in &steps {
+                println!("{step}");
+            }
+            println!("{} step(s) to take; nothing was changed", steps.len());
+        }
+        Outcome::Done(steps) if steps.is_empty() => println!("everything is in place"),
+        Outcome::Done(steps) => println!("{} step(s) taken; every table is ready", steps.len()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show_status(config: &Config, output: Output) -> anyhow::Result<ExitCode> {
+    let status = status::read(config).await?;
+    match output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Output::Table => print_status(&status),
+    }
+    let silent = status.sites.iter().any(|site| site.error.is_some());
+    Ok(if silent {
+        ExitCode::from(6)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print_status(status: &Status) {
+    for site in &status.sites {
+        if let Some(error) = &site.error {
+            println!("{}: {error}", site.site);
+        }
+    }
+    if status.directions.is_empty() {
+        println!("no replication; `tandem replication setup` makes it");
+    }
+    for direction in &status.directions {
+        println!(
+            "{} -> {}: {}",
+            direction.from, direction.to, direction.state
+        );
+        println!("{}", direction_table(direction));
+    }
+}
+
+fn direction_table(direction: &Direction) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut row = |name: &str, value: Option<String>| {
+        table.add_row([format!("  {name}"), value.unwrap_or_else(|| "-".into())]);
+    };
+    let slot = direction.slot.as_ref();
+    row("slot_name", slot.map(|slot| slot.slot_name.clone()));
+    row("active", slot.map(|slot| slot.active.to_string()));
+    row("restart_lsn", text(slot.and_then(|slot| slot.restart_lsn)));
+    row(
+        "confirmed_flush_lsn",
+        text(slot.and_then(|slot| slot.confirmed_flush_lsn)),
+    );
+    row("current_lsn", text(slot.map(|slot| slot.current_lsn)));
+    row(
+        "slot headroom (bytes)",
+        text(slot.and_then(|slot| slot.headroom_bytes)),
+    );
+    let subscription = direction.subscription.as_ref();
+    row("subname", subscription.map(|found| found.name.clone()));
+    row(
+        "tables ready",
+        subscription.map(|found| format!("{} of {}", found.tables_ready, found.tables_total)),
+    );
+    row(
+        "received_lsn",
+        text(subscription.and_then(|found| found.received_lsn)),
+    );
+    row(
+        "latest_end_lsn",
+        text(subscription.and_then(|found| found.latest_end_lsn)),
+    );
+    row("lag (ms)", text(direction.lag_ms));
+    row("lag (bytes)", text(direction.lag_bytes));
+    table
+}
+
+fn text<T: ToString>(value: Option<T>) -> Option<String> {
+    value.map(|value| value.to_string())
+}
+
+async fn show_lost(config: &Config, args: LostArgs) -> anyhow::Result<ExitCode> {
+    let lost = lost::list(config, args.site, args.boundary).await?;
+    match args.print.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&lost)?),
+        Output::Table => print_lost(&lost),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_lost(lost: &[LostTransaction]) {
+    for transaction in lost {
+        println!(
+            "{} xid {} committed {}",
+            transaction.commit_end, transaction.xid, transaction.committed_at
+        );
+        for change in &transaction.changes {
+            println!("  {} {} {}", change.op, change.table, change.row);
+        }
+    }
+    println!("{} transaction(s) above the boundary", lost.len());
 }
