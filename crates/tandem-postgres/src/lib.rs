@@ -1,1 +1,31 @@
-//! Placeholder
+//! Tandem's hands on PostgreSQL: replication is set up, watched, stopped and
+//! turned round here, always by plain SQL on a stock server.
+//!
+//! [`Database`] is one site's database as its agent uses it: every operation is
+//! one bounded, repeatable step. [`setup`] prepares both databases once;
+//! [`status`] and [`lost`] answer a person's questions.
+//!
+//! Invariant: nothing here decides. Whether a site may write, and when it is
+//! promoted, is the planner's word; this crate refuses only what would be wrong
+//! under every plan (an older epoch, opening while still receiving).
+//!
+//! Refused: a superuser agent. The agent's role holds no more than the functions
+//! of `sql/powers.sql` lend it, so that a stolen agent password cannot read or
+//! change application rows.
+
+mod clock;
+mod connect;
+mod database;
+mod error;
+mod guard;
+pub mod lost;
+mod names;
+mod promotion;
+mod session;
+pub mod setup;
+pub mod status;
+
+pub use clock::boot_time;
+pub use database::Database;
+pub use error::Error;
+pub use names::Names;

@@ -1,0 +1,130 @@
+//! The in-database guard: arm it, close it, end the sessions it leaves behind.
+//!
+//! The guard's triggers read one lease row that ends by itself. Invariant: its end,
+//! in the database's clock, never lies after the agent's deadline: it is *a reading
+//! of the database's clock* + (deadline - the agent's clock *after* the reading
+//! arrived), so transit time only shortens it.
+
+use tandem_core::database::GuardSeen;
+use tandem_core::model::{Epoch, Mono};
+
+use crate::clock::boot_time;
+use crate::database::{Database, from_sql, to_sql};
+use crate::error::Error;
+
+/// The database's clock in microseconds since 1970.
+const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+/// A newer epoch replaces the lease, the same epoch only extends it. A newer epoch
+/// also needs the subscription stopped: a worker that still applies would collide
+/// with what applications write.
+const RENEW: &str = "
+    UPDATE tandem_local.lease l
+       SET epoch = $2::bigint, holder = $3::text, started = pg_postmaster_start_time(), closed = false,
+           expires_at = CASE WHEN l.epoch = $2::bigint THEN greatest(l.expires_at, n.ends) ELSE n.ends END
+      FROM (SELECT timestamptz 'epoch' + $4::bigint * interval '1 microsecond' AS ends) n
+     WHERE l.site = $1::text AND (l.epoch < $2::bigint OR (l.epoch = $2::bigint AND NOT l.closed))
+       AND (l.epoch = $2::bigint OR NOT EXISTS (
+            SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+             WHERE s.subname = $5::text AND s.subenabled AND d.datname = current_database()))
+    RETURNING l.epoch, greatest(0, floor(extract(epoch FROM l.expires_at - clock_timestamp()) * 1000))::bigint";
+
+const CLOSE: &str = "
+    UPDATE tandem_local.lease SET epoch = $2::bigint, holder = '', expires_at = 'epoch', closed = true
+     WHERE site = $1::text AND epoch <= $2::bigint AND NOT (epoch = $2::bigint AND closed)";
+
+const LEASE: &str = "SELECT epoch, closed FROM tandem_local.lease WHERE site = $1::text";
+
+const TERMINATE: &str = "
+    SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
+     WHERE usename = $1::text::name AND datname = current_database()";
+
+impl Database {
+    /// Lets application writes pass until `deadline` (this machine's CLOCK_BOOTTIME) in
+    /// `epoch`. Never shortens a lease of the same epoch.
+    ///
+    /// # Errors
+    /// [`Error::StaleEpoch`] and [`Error::GuardClosed`] if the database has moved on,
+    /// [`Error::StillReceiving`] if a new epoch would open a subscriber that receives.
+    pub async fn renew_guard(
+        &self,
+        epoch: Epoch,
+        holder: &str,
+        deadline: Mono,
+    ) -> Result<GuardSeen, Error> {
+        let reading: i64 = self.quick.row("guard clock", CLOCK, &[]).await?.get(0);
+        let left = boot_time().until(deadline);
+        let ends = reading.saturating_add(i64::try_from(left.as_micros()).unwrap_or(0));
+        let site = self.names.site;
+        let rows = self
+            .quick
+            .rows(
+                "guard renewal",
+                RENEW,
+                &[
+                    &site.as_str(),
+                    &to_sql(epoch),
+                    &holder,
+                    &ends,
+                    &self.names.subscription,
+                ],
+            )
+            .await?;
+        match rows.first() {
+            Some(row) => Ok(GuardSeen {
+                epoch: Epoch(from_sql(row.get(0))),
+                remaining_ms: from_sql(row.get(1)),
+            }),
+            None => Err(self.why_not_renewed(epoch).await?),
+        }
+    }
+
+    /// Closes the guard for `epoch` and every older one, **for good**: only a newer
+    /// epoch arms it again. A site that lost its right need not call this, since the
+    /// lease ends by itself; and it is no fence, since running transactions may commit
+    /// until the old end.
+    ///
+    /// # Errors
+    /// [`Error::StaleEpoch`] if the guard was armed for a newer epoch.
+    pub async fn close_guard(&self, epoch: Epoch) -> Result<(), Error> {
+        let site = self.names.site;
+        self.quick
+            .rows("guard closing", CLOSE, &[&site.as_str(), &to_sql(epoch)])
+            .await?;
+        let (found, _) = self.lease().await?;
+        if found > epoch {
+            return Err(Error::StaleEpoch {
+                asked: epoch,
+                found,
+            });
+        }
+        Ok(())
+    }
+
+    /// Ends every session of the application role and says how many there were.
+    ///
+    /// # Errors
+    /// If the server refuses, for example since the role is a superuser.
+    pub async fn terminate_application_sessions(&self) -> Result<u64, Error> {
+        let row = self
+            .quick
+            .row("ending sessions", TERMINATE, &[&self.application_role])
+            .await?;
+        Ok(from_sql(row.get(0)))
+    }
+
+    async fn lease(&self) -> Result<(Epoch, bool), Error> {
+        let site = self.names.site;
+        let row = self.quick.row("guard", LEASE, &[&site.as_str()]).await?;
+        Ok((Epoch(from_sql(row.get(0))), row.get(1)))
+    }
+
+    async fn why_not_renewed(&self, asked: Epoch) -> Result<Error, Error> {
+        let (found, closed) = self.lease().await?;
+        Ok(match found.cmp(&asked) {
+            std::cmp::Ordering::Greater => Error::StaleEpoch { asked, found },
+            std::cmp::Ordering::Equal if closed => Error::GuardClosed { epoch: asked },
+            _ => Error::StillReceiving,
+        })
+    }
+}

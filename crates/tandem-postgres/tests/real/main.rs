@@ -1,0 +1,10 @@
+//! Against real PostgreSQL: two servers a test, on free ports, in folders of their own.
+//!
+//! Each test starts its own pair, so they run beside each other and leave nothing.
+
+mod guard;
+mod lost;
+mod promotion;
+mod server;
+mod setup;
+mod world;
