@@ -31,7 +31,10 @@ async fn a_statement_is_cancelled_at_the_local_database() {
     let (_agent, gate) = open_gate(&database).await;
     check(&config(&gate, Port::Rw, &database)).await;
     check(&config(&gate, Port::Ro, &database)).await;
-    assert!(gate.roster().counted(Event::Cancelled) >= 2);
+    wait_until("the gate has counted both", async || {
+        gate.roster().counted(Event::Cancelled) >= 2
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -47,7 +50,10 @@ async fn a_statement_is_cancelled_at_the_other_site() {
     aws.peers = vec![gcp.address(Port::Peer).to_string()];
     let aws = Gate::start(aws).await.unwrap();
     check(&config(&aws, Port::Rw, &database)).await;
-    assert!(gcp.roster().counted(Event::Cancelled) >= 1);
+    wait_until("the primary's gate has counted it", async || {
+        gcp.roster().counted(Event::Cancelled) >= 1
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -101,12 +101,12 @@ async fn a_gate_frozen_over_a_failover_and_back_lets_nothing_old_pass() {
     let database = postgres().await;
     let watcher = connect(&database.connect_config("postgres")).await.unwrap();
     watcher
-        .batch_execute("CREATE TABLE frozen (v text)")
+        .batch_execute("CREATE TABLE frozen (v text); SELECT pg_advisory_lock(77)")
         .await
         .unwrap();
     let agent = Agent::start().await;
-    let right = Duration::from_millis(2000);
-    agent.say("aws", 7, Some("aws"), 2000);
+    let right = Duration::from_millis(4000);
+    agent.say("aws", 7, Some("aws"), 4000);
     let gate = Process::start(&agent, &database);
     let mut client = None;
     wait_until("the gate carries sessions", async || {
@@ -116,7 +116,7 @@ async fn a_gate_frozen_over_a_failover_and_back_lets_nothing_old_pass() {
     .await;
     let client = client.expect("waited for");
     let pid = backend(&client).await;
-    let sql = "INSERT INTO frozen SELECT 'late' FROM pg_sleep(0.5)";
+    let sql = "INSERT INTO frozen SELECT 'late' FROM pg_advisory_lock(77)";
     let write = tokio::spawn(async move { client.batch_execute(sql).await });
     wait_until("the write runs", async || {
         let running = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND query = $2)";
@@ -130,6 +130,10 @@ async fn a_gate_frozen_over_a_failover_and_back_lets_nothing_old_pass() {
 
     gate.signal(Signal::STOP);
     let frozen = clock::now();
+    watcher
+        .query_one("SELECT pg_advisory_unlock(77)", &[])
+        .await
+        .unwrap();
     // The database acknowledges; the answer waits in the frozen gate's socket.
     wait_until(
         "the write is committed and the right has ended",

@@ -131,7 +131,7 @@ async fn write_sessions_go_to_the_other_site_and_end_with_its_right() {
     let rw = config(&two.aws, Port::Rw, &two.database);
     let client = connect(&rw).await.unwrap();
     let pid = backend(&client).await;
-    let sleeping = tokio::spawn(async move { client.batch_execute("SELECT pg_sleep(1)").await });
+    let sleeping = tokio::spawn(async move { client.batch_execute("SELECT pg_sleep(600)").await });
     wait_until("the primary's gate carries it", async || {
         two.gcp.roster().sessions()[Port::Peer as usize]
             .iter()
