@@ -15,7 +15,7 @@ use tokio_postgres::types::Json;
 use crate::connect::Target;
 use crate::error::Error;
 use crate::names::Names;
-use crate::session::Lane;
+use crate::session::{Commit, Lane};
 
 /// The longest single statement of a preparation: making a slot waits for every
 /// write transaction that is open on the server.
@@ -41,14 +41,19 @@ impl Database {
     /// If `site` has no database, or its password file cannot be read.
     pub fn new(config: &Config, site: SiteId) -> Result<Self, Error> {
         let target = Target::agent(config, site)?;
-        let quick = Lane::new(&target, site, config.policy.authority.call_timeout());
+        let quick = Lane::new(
+            &target,
+            site,
+            config.policy.authority.call_timeout(),
+            Commit::Flushed,
+        );
         Ok(Self {
             names: Names::of(config, site)?,
             schemas: config.database.schemas.clone(),
             application_role: config.database.application_role.clone(),
             ttl: config.policy.authority.ttl(),
             quick,
-            steps: Mutex::new(Lane::new(&target, site, STEP_LIMIT)),
+            steps: Mutex::new(Lane::new(&target, site, STEP_LIMIT, Commit::Ordered)),
         })
     }
 

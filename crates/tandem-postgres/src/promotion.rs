@@ -3,7 +3,9 @@
 //! The order is the safety: receiving has ended before the boundary is recorded, and
 //! boundary, sequences, reverse publication and reverse slot are durable *before* the
 //! guard may open. Each sub-step is journaled in `tandem_local.promotion` and safe to
-//! repeat, so an agent may die anywhere and its twin goes on.
+//! repeat, so an agent may die anywhere and its twin goes on. Only the last commit waits
+//! for the disk: WAL is flushed in order, so it takes all earlier ones along, and a crash
+//! before it leaves a beginning that is simply repeated.
 //!
 //! Invariant: only one agent prepares at a time (an advisory lock of the session, which
 //! PostgreSQL drops with the connection).
@@ -19,9 +21,13 @@ use crate::database::{Database, from_sql, to_sql};
 use crate::error::Error;
 use crate::session::Session;
 
-/// How long the apply worker may take to leave by itself before it is terminated: it
-/// looks for the order between transactions only.
-const LEAVE: Duration = Duration::from_millis(150);
+/// How long a busy worker may go on applying what it has received before it is told to
+/// stop: what it applies now is not lost. With the relay cut nothing new arrives.
+const DRAIN: Duration = Duration::from_millis(500);
+/// How long a busy worker may take to leave by itself; it looks for the order between
+/// transactions only. One that waits for data is ended at once, since it would sleep on
+/// for a second, or inside half a transaction for `wal_receiver_timeout`.
+const LEAVE: Duration = Duration::from_secs(1);
 /// How long a terminated worker may take; beyond it the server itself is ill.
 const GONE: Duration = Duration::from_secs(5);
 /// How often a wait looks again.
@@ -33,6 +39,8 @@ const LOCK: i64 = 0x7461_6e64_656d;
 
 const SUBSCRIPTION: &str = "
     SELECT s.subenabled, (SELECT count(*) FROM pg_stat_subscription w WHERE w.subid = s.oid AND w.pid IS NOT NULL),
+           (SELECT count(*) FROM pg_stat_subscription w JOIN pg_stat_activity a ON a.pid = w.pid WHERE w.subid = s.oid
+               AND NOT (a.wait_event IS NOT NULL AND lower(a.wait_event) SIMILAR TO 'logicalapplymain|libpqwalreceiver%')),
            (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid AND r.srsubstate = 'r'),
            (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid)
       FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
@@ -69,8 +77,10 @@ const MAKE_SLOT: &str =
     "SELECT (pg_create_logical_replication_slot($1::text::name, 'pgoutput')).lsn::text";
 const SLOT_MADE: &str =
     "UPDATE tandem_local.promotion SET slot_at = clock_timestamp() WHERE epoch = $1::bigint";
+/// Waits for the disk, unlike the statements before it.
 const PREPARED: &str = "
-    UPDATE tandem_local.promotion SET prepared_at = clock_timestamp()
+    WITH flushed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'local', true))
+    UPDATE tandem_local.promotion SET prepared_at = clock_timestamp() FROM flushed
      WHERE epoch = $1::bigint AND prepared_at IS NULL";
 
 /// The journal's row of one epoch.
@@ -190,8 +200,8 @@ impl Database {
         Ok(Prepared { epoch, boundary })
     }
 
-    /// Ends receiving and notes durably how far it came. The journal's commit is flushed
-    /// after every applied commit before it, so the boundary never runs ahead of the disk.
+    /// Ends receiving and notes how far it came. The note is flushed after every applied
+    /// commit before it, so the boundary never runs ahead of the disk.
     async fn record_boundary(
         &self,
         session: &Session,
@@ -270,19 +280,19 @@ impl Database {
             let Some(seen) = self.subscription(session, limit).await? else {
                 return Ok(());
             };
-            if seen.enabled {
-                let sql = "SELECT tandem_local.stop_receiving()";
-                session.rows("stop receiving", limit, sql, &[]).await?;
-            } else if seen.workers == 0 {
-                return Ok(());
-            } else if begun.elapsed() > GONE {
-                return Err(Error::StillReceiving);
-            } else if begun.elapsed() > LEAVE && !terminated {
-                let sql = "SELECT tandem_local.end_receiver()";
-                session.rows("end of receiver", limit, sql, &[]).await?;
-                terminated = true;
-            } else {
-                tokio::time::sleep(POLL).await;
+            match next(&seen, begun.elapsed(), terminated) {
+                Next::Stopped => return Ok(()),
+                Next::GiveUp => return Err(Error::StillReceiving),
+                Next::Wait => tokio::time::sleep(POLL).await,
+                Next::Disable => {
+                    let sql = "SELECT tandem_local.stop_receiving()";
+                    session.rows("stop receiving", limit, sql, &[]).await?;
+                }
+                Next::Terminate => {
+                    let sql = "SELECT tandem_local.end_receiver()";
+                    session.rows("end of receiver", limit, sql, &[]).await?;
+                    terminated = true;
+                }
             }
         }
     }
@@ -299,8 +309,9 @@ impl Database {
         Ok(rows.first().map(|row| Receiving {
             enabled: row.get(0),
             workers: row.get(1),
-            ready: row.get(2),
-            total: row.get(3),
+            busy: row.get(2),
+            ready: row.get(3),
+            total: row.get(4),
         }))
     }
 }
@@ -309,8 +320,36 @@ impl Database {
 struct Receiving {
     enabled: bool,
     workers: i64,
+    /// Workers that do something else than wait for the publisher.
+    busy: i64,
     ready: i64,
     total: i64,
+}
+
+/// What stopping does next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Wait,
+    Disable,
+    Terminate,
+    Stopped,
+    GiveUp,
+}
+
+fn next(seen: &Receiving, waited: Duration, terminated: bool) -> Next {
+    match seen {
+        _ if waited > GONE => Next::GiveUp,
+        Receiving {
+            enabled: true,
+            busy,
+            ..
+        } if *busy > 0 && waited < DRAIN => Next::Wait,
+        Receiving { enabled: true, .. } => Next::Disable,
+        Receiving { workers: 0, .. } => Next::Stopped,
+        Receiving { busy: 0, .. } if !terminated => Next::Terminate,
+        _ if waited > LEAVE && !terminated => Next::Terminate,
+        _ => Next::Wait,
+    }
 }
 
 async fn lock(session: &Session, limit: Duration) -> Result<(), Error> {
@@ -351,4 +390,40 @@ async fn read_journal(session: &Session, limit: Duration, epoch: Epoch) -> Resul
         prepared: row.get(3),
         newest: Epoch(from_sql(row.get(4))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receiving(enabled: bool, workers: i64, busy: i64) -> Receiving {
+        Receiving {
+            enabled,
+            workers,
+            busy,
+            ready: 3,
+            total: 3,
+        }
+    }
+
+    #[test]
+    fn a_worker_applies_what_it_has_and_an_idle_one_is_ended_at_once() {
+        let ms = Duration::from_millis;
+        assert_eq!(next(&receiving(true, 1, 1), ms(0), false), Next::Wait);
+        assert_eq!(next(&receiving(true, 1, 1), DRAIN, false), Next::Disable);
+        assert_eq!(next(&receiving(true, 1, 0), ms(0), false), Next::Disable);
+        assert_eq!(next(&receiving(true, 0, 0), ms(0), false), Next::Disable);
+        assert_eq!(next(&receiving(false, 1, 0), ms(0), false), Next::Terminate);
+        assert_eq!(next(&receiving(false, 1, 1), ms(0), false), Next::Wait);
+        assert_eq!(
+            next(&receiving(false, 1, 1), LEAVE + ms(1), false),
+            Next::Terminate
+        );
+        assert_eq!(next(&receiving(false, 1, 0), LEAVE, true), Next::Wait);
+        assert_eq!(next(&receiving(false, 0, 0), ms(0), true), Next::Stopped);
+        assert_eq!(
+            next(&receiving(false, 1, 0), GONE + ms(1), true),
+            Next::GiveUp
+        );
+    }
 }

@@ -110,6 +110,15 @@ impl Drop for Session {
     }
 }
 
+/// When a commit of a lane is answered.
+#[derive(Clone, Copy)]
+pub(crate) enum Commit {
+    /// When it is on disk.
+    Flushed,
+    /// At once; on disk before any later flushed commit, since WAL is flushed in order.
+    Ordered,
+}
+
 /// A connection to one site's database that is opened again when it was lost.
 pub(crate) struct Lane {
     target: Target,
@@ -119,19 +128,17 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// A lane whose calls end within `limit`; nothing is connected yet.
-    pub(crate) fn new(target: &Target, site: SiteId, limit: Duration) -> Self {
-        let settings = [
-            "search_path=pg_catalog",
-            // Agents never wait for a standby: a stuck one must not stop a renewal.
-            "synchronous_commit=local",
-            "lock_timeout=1000",
-        ];
-        let mut options = format!("-c statement_timeout={}", limit.as_millis());
-        for setting in settings {
-            options.push_str(" -c ");
-            options.push_str(setting);
-        }
+    /// A lane whose calls end within `limit`; nothing is connected yet. Agents never wait
+    /// for a standby, so `commit` is PostgreSQL's `synchronous_commit` up to `local`.
+    pub(crate) fn new(target: &Target, site: SiteId, limit: Duration, commit: Commit) -> Self {
+        let commit = match commit {
+            Commit::Flushed => "local",
+            Commit::Ordered => "off",
+        };
+        let options = format!(
+            "-c statement_timeout={} -c lock_timeout=1000 -c search_path=pg_catalog -c synchronous_commit={commit}",
+            limit.as_millis()
+        );
         Self {
             target: target.clone().with_options(&options),
             site,

@@ -15,7 +15,7 @@ use tokio_postgres::types::Json;
 use crate::connect::Target;
 use crate::error::Error;
 use crate::names::Names;
-use crate::session::Lane;
+use crate::session::{Commit, Lane};
 
 /// A person waits for the answer, and one of the servers may be dead.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
@@ -181,7 +181,12 @@ pub async fn read(config: &Config) -> Result<Status, Error> {
 
 async fn look(config: &Config, site: SiteId) -> Result<Look, Error> {
     let names = Names::of(config, site)?;
-    let lane = Lane::new(&Target::agent(config, site)?, site, CALL_LIMIT);
+    let lane = Lane::new(
+        &Target::agent(config, site)?,
+        site,
+        CALL_LIMIT,
+        Commit::Flushed,
+    );
     let row = lane
         .row(
             "status",

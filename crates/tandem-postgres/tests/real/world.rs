@@ -95,7 +95,7 @@ impl World {
         };
         let mut said = Vec::new();
         let result = setup::run(&self.config, &options, &mut |line: &str| {
-            said.push(line.to_owned())
+            said.push(line.to_owned());
         })
         .await;
         result.unwrap_or_else(|error| {
