@@ -60,6 +60,11 @@ pub fn wall() -> String {
         .to_string()
 }
 
+/// The wall clock, seconds since 1970.
+pub(crate) fn wall_seconds() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+}
+
 /// What a run in a lab says nothing about.
 pub(crate) fn unproven() -> Vec<String> {
     let said = [

@@ -52,7 +52,7 @@ pub enum Error {
     #[error("the clients panicked; see the message above")]
     ClientsPanicked,
     /// The lab could not do what the drill asked.
-    #[error("the lab: {0}")]
+    #[error(transparent)]
     Lab(#[from] crate::Error),
     /// A database could not be asked.
     #[error("{site}: cannot {step}")]

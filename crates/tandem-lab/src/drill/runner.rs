@@ -67,12 +67,14 @@ pub async fn run(
 ) -> Result<Report, Error> {
     let machine = circumstances::machine();
     let wall = circumstances::wall();
+    let begun = circumstances::wall_seconds();
     let work = ride(stage, order, tell);
     let (observed, ridden, heard) = tokio::select! {
         done = work => done?,
         () = stop.cancelled() => return Err(Error::Interrupted),
     };
-    let report = report(stage, order, &observed, &ridden, &heard, machine, wall)?;
+    let mut report = report(stage, order, &observed, &ridden, &heard, machine, wall)?;
+    report.journal = stage.journal(begun).await;
     evidence::write(&order.folder, &report, &observed.requests)?;
     Ok(report)
 }
@@ -344,6 +346,7 @@ fn report(
         injected: observed.injected.clone(),
         findings: observed.findings.clone(),
         decisions: decisions(heard),
+        journal: Vec::new(),
         writers: heard.writers.clone(),
         started: observed.started,
         ended: observed.ended,

@@ -17,7 +17,7 @@ use tandem_core::wire::Writer;
 use tokio_postgres::Config;
 
 use super::observe::Watched;
-use super::{Error, circumstances, client};
+use super::{Error, circumstances, client, journal};
 use crate::lab::{Endpoints, Lab, SiteEndpoints};
 use crate::links::Cut;
 use crate::servers::{Binaries, SUPERUSER};
@@ -310,6 +310,17 @@ impl Stage {
             .flat_map(|lost| lost.changes)
             .map(|change| change.row)
             .collect())
+    }
+
+    /// What agents wrote down since `since` (seconds since 1970).
+    pub(super) async fn journal(&self, since: u64) -> Vec<journal::Entry> {
+        let stores: Vec<String> = self
+            .endpoints
+            .sites
+            .values()
+            .map(|site| site.store.clone())
+            .collect();
+        journal::read(&stores, &self.cluster.cluster, since).await
     }
 
     /// Versions of servers and of our own binaries.

@@ -75,6 +75,7 @@ pub async fn probe(
     Ok(seen)
 }
 
+#[derive(Clone, Copy)]
 enum Probe {
     After(Duration),
     Never,

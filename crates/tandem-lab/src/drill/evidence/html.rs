@@ -76,6 +76,7 @@ pub fn page(report: &Report) -> String {
     faults(&mut html, report);
     findings(&mut html, report);
     decisions(&mut html, report);
+    journal(&mut html, report);
     circumstances(&mut html, report);
     limits(&mut html, report);
     html.raw("</main></body></html>\n");
@@ -502,6 +503,34 @@ fn decisions(html: &mut Page, report: &Report) {
         &["#heard at", "agent", "#epoch", "reaches", "reason"],
         &rows,
     );
+}
+
+fn journal(html: &mut Page, report: &Report) {
+    if report.journal.is_empty() {
+        return;
+    }
+    let rows: Vec<Vec<String>> = report
+        .journal
+        .iter()
+        .map(|entry| {
+            let at = jiff::Timestamp::from_second(i64::try_from(entry.at).unwrap_or_default());
+            let at = at
+                .map(|at| at.strftime("%H:%M:%S").to_string())
+                .unwrap_or_default();
+            vec![
+                at,
+                format!("<code>{}</code>", escape(&entry.agent)),
+                entry.epoch.to_string(),
+                escape(&entry.text),
+            ]
+        })
+        .collect();
+    html.raw(&format!(
+        "<details><summary>The journal that agents keep in the store: {} entries</summary>",
+        rows.len()
+    ));
+    html.table(&["UTC", "agent", "#epoch", "written down"], &rows);
+    html.raw("</details>");
 }
 
 fn reason(decision: &Decision) -> String {

@@ -117,7 +117,11 @@ fn marks(timing: &Timing) -> Vec<(&'static str, Mono, &'static str)> {
 }
 
 fn gap_bar(svg: &mut String, timing: &Timing, axis: &Axis) {
-    if let Some(gap) = timing.read_gap {
+    let within = |at: Mono| (axis.from..=axis.to).contains(&at.0);
+    if let Some(gap) = timing
+        .read_gap
+        .filter(|gap| within(gap.from) || within(gap.to))
+    {
         let name = format!("read gap {:.2} s", gap.length().as_secs_f64());
         bar(svg, axis, gap.from, gap.to, 176.0, "gap", &name);
     }

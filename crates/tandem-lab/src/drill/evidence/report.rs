@@ -9,6 +9,8 @@ use tandem_core::drill::{Drill, Measure, Oracle, Timing, Verdict};
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::planner::Rule;
 
+use crate::drill::journal::Entry;
+
 /// The shape of [`Report`] that this build writes.
 pub const SCHEMA: &str = "tandem.drill-report.v1";
 
@@ -35,6 +37,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What agents decided, and why.
     pub decisions: Vec<Decision>,
+    /// What agents wrote down themselves, oldest first.
+    pub journal: Vec<Entry>,
     /// Who could write, each change, as `site/epoch`.
     pub writers: Vec<(Mono, tandem_core::drill::Origin)>,
     /// The load began.

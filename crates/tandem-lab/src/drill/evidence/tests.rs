@@ -126,6 +126,7 @@ fn report() -> (Report, Vec<Request>) {
             ko: "주 사이트 연결 끊김: aws. 늦어도 4.2초 뒤 쓰기 권한이 끝납니다".into(),
             rules: serde_json::from_str(r#"[{"rule":"witness-agrees","passed":true},{"rule":"right-expired","passed":false}]"#).expect("rules"),
         }],
+        journal: vec![],
         writers: vec![],
         started: observed.started,
         ended: observed.ended,
