@@ -33,7 +33,7 @@ pub enum Why {
         /// That site.
         site: SiteId,
     },
-    /// This site had the right to write, and its time is over.
+    /// This site is the writer, but no time to write is left, or none was granted yet.
     Lapsed,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Why {
             Self::WriterStale { site } => {
                 write!(f, "the right of {site} to write was not seen renewed")
             }
-            Self::Lapsed => f.write_str("this site's right to write has run out"),
+            Self::Lapsed => f.write_str("this site's right to write has run out, or has not begun"),
         }
     }
 }
