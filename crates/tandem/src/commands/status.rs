@@ -114,13 +114,12 @@ fn render(overview: &Overview, language: Language) -> String {
     text
 }
 
-/// The table pads its last column; people copy lines.
+/// Without the table's outer margins: people copy lines.
 fn trimmed(table: &str) -> String {
-    table
+    let lines = table
         .lines()
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join("\n")
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn headings(language: Language) -> [&'static str; 6] {
@@ -265,10 +264,10 @@ mod tests {
     #[test]
     fn a_dead_cloud_is_a_row_too() {
         let expected = "\
- SITE      ROLE          EPOCH   EXPOSURE    LAG   REMAINING
- aws       unreachable   -       -           -     -
- gcp       primary       2       unbounded   -     5.1 s
- witness   witness       2       -           -     -
+SITE     ROLE         EPOCH  EXPOSURE   LAG  REMAINING
+aws      unreachable  -      -          -    -
+gcp      primary      2      unbounded  -    5.1 s
+witness  witness      2      -          -    -
 
 aws      no agent answers
 gcp      TDM-1101  open for writes
@@ -280,10 +279,10 @@ witness  TDM-1004  the witness watches
     #[test]
     fn korean_cells_keep_their_columns() {
         let expected = "\
- 사이트    역할        에포크   노출     지연   남은 권한
- aws       응답 없음   -        -        -      -
- gcp       주 사이트   2        무제한   -      5.1 s
- witness   증인        2        -        -      -
+사이트   역할       에포크  노출    지연  남은 권한
+aws      응답 없음  -       -       -     -
+gcp      주 사이트  2       무제한  -     5.1 s
+witness  증인       2       -       -     -
 
 aws      응답하는 에이전트가 없습니다
 gcp      TDM-1101  쓰기 가능
