@@ -1,1 +1,20 @@
-//! Placeholder
+//! Offline answers about an installation: what it really promises (`check`),
+//! what it really costs (`cost`), what its rates really mean (`slo`).
+//!
+//! Intuition: a configuration is a set of promises; most are never computed.
+//! Everything here is computed from files, without servers, network or root.
+//! Invariant: no rule and no price touches a file; readers build the
+//! [`estate::Estate`], everything else is a pure function over it.
+
+pub mod assume;
+pub mod check;
+pub mod cost;
+pub mod docs;
+pub mod error;
+pub mod estate;
+pub mod machine;
+pub mod read;
+pub mod slo;
+pub mod versions;
+
+pub use error::Error;
