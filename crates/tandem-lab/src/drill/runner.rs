@@ -75,6 +75,7 @@ pub async fn run(
     };
     let mut report = report(stage, order, &observed, &ridden, &heard, machine, wall)?;
     report.journal = stage.journal(begun).await;
+    evidence::keep_logs(&order.folder, stage.logs())?;
     evidence::write(&order.folder, &report, &observed.requests)?;
     Ok(report)
 }

@@ -8,11 +8,15 @@ use tandem_core::drill::Drill;
 use super::Error;
 
 /// The drills of `drills/`, so that the binary runs them anywhere.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("normal", include_str!("../../../../drills/normal.toml")),
     (
         "aws-outage",
         include_str!("../../../../drills/aws-outage.toml"),
+    ),
+    (
+        "aws-outage-lagging",
+        include_str!("../../../../drills/aws-outage-lagging.toml"),
     ),
     (
         "aws-app-outage",

@@ -323,6 +323,11 @@ impl Stage {
         journal::read(&stores, &self.cluster.cluster, since).await
     }
 
+    /// Where every process of the lab writes its log.
+    pub(super) fn logs(&self) -> &Path {
+        &self.endpoints.logs
+    }
+
     /// Versions of servers and of our own binaries.
     pub(super) fn versions(&self) -> BTreeMap<String, String> {
         let (commit, dirty) = circumstances::commit();

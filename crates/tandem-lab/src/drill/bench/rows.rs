@@ -75,6 +75,14 @@ const RULES: &[Rule] = &[
     ("aws-outage", Measure::RefusedDirect, Min, Some("== 1")),
     ("aws-outage", Measure::RefusedAtGate, Min, Some("== 1")),
     ("aws-outage", Measure::Forwarded, Min, Some("== 1")),
+    ("aws-outage-lagging", Measure::Missing, Min, Some(">= 1")),
+    (
+        "aws-outage-lagging",
+        Measure::MissingUnexplained,
+        Sum,
+        Some("== 0"),
+    ),
+    ("aws-outage-lagging", Measure::Rpo, Max, Some("<= 5")),
     ("aws-app-outage", Measure::PoolUnhealthy, Min, Some("== 1")),
     (
         "aws-app-outage",

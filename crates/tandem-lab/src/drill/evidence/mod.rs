@@ -1,8 +1,8 @@
 //! Evidence: what a drill leaves behind for people who were not there.
 //!
 //! `report.json` (versioned, for programs), `report.html` (self-contained, for
-//! readers) and `requests.csv` (every request, so that each figure can be
-//! computed again). The page is made from the report alone: what is not in the
+//! readers), `requests.csv` (every request, so that each figure can be
+//! computed again) and `logs/` (every process). The page is made from the report alone: what is not in the
 //! JSON is not in the HTML either.
 
 mod html;
@@ -12,7 +12,8 @@ mod report;
 mod tests;
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use tandem_core::drill::Request;
@@ -28,6 +29,9 @@ pub const REPORT_JSON: &str = "report.json";
 pub const REPORT_HTML: &str = "report.html";
 /// Every request of one run.
 pub const REQUESTS_CSV: &str = "requests.csv";
+
+/// How much of a log's end is kept; a drill writes some hundred kilobytes.
+const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Writes the three files into `folder`. The JSON comes last, by renaming: a run
 /// counts as finished when it is there.
@@ -56,6 +60,35 @@ pub fn read(folder: &Path) -> Result<Option<Report>, Error> {
     let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
     let report = serde_json::from_str(&text).map_err(|source| Error::Report { path, source })?;
     Ok(Some(report))
+}
+
+/// Copies the end of every log of `logs` beside the report of `folder`.
+///
+/// # Errors
+/// If a file cannot be read or written.
+pub fn keep_logs(folder: &Path, logs: &Path) -> Result<(), Error> {
+    let kept = folder.join("logs");
+    fs::create_dir_all(&kept).map_err(Error::file("create", &kept))?;
+    let files = fs::read_dir(logs).map_err(Error::file("read", logs))?;
+    for from in files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.is_file())
+    {
+        let to = kept.join(from.file_name().expect("a listed file has a name"));
+        let end = end_of(&from).map_err(Error::file("read", &from))?;
+        fs::write(&to, end).map_err(Error::file("write", &to))?;
+    }
+    Ok(())
+}
+
+fn end_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES_MAX)))?;
+    let mut end = Vec::new();
+    file.take(LOG_BYTES_MAX).read_to_end(&mut end)?;
+    Ok(end)
 }
 
 fn put(path: &Path, text: &str) -> Result<(), Error> {
