@@ -18,10 +18,16 @@ struct Page {
     render: fn() -> String,
 }
 
-const PAGES: &[Page] = &[Page {
-    path: "docs/reference/config.md",
-    render: config::render,
-}];
+const PAGES: &[Page] = &[
+    Page {
+        path: "docs/reference/config.md",
+        render: config::render,
+    },
+    Page {
+        path: "docs/reference/checks.md",
+        render: tandem_infra::docs::checks_markdown,
+    },
+];
 
 /// Writes every page that is not up to date.
 pub(crate) fn write(root: &Path) -> anyhow::Result<ExitCode> {

@@ -104,7 +104,7 @@ pub(crate) async fn replication(
         let desk = Desk::open(postgres, DATABASE).await?;
         desk.run("add the column `origin`", ORIGIN).await?;
     }
-    caught_up(primary).await?;
+    // From here on replication waits for the agents' relays.
     command(
         layout,
         programs,

@@ -284,7 +284,8 @@ fn launch(
         name,
         program: binaries.postgres.clone(),
         args: Vec::new(),
-        env: Vec::new(),
+        // As a subscriber the server looks for libpq's files in its home, which is not ours.
+        env: vec![("HOME".into(), folder.path().display().to_string())],
         folder: folder.path().to_path_buf(),
         log: log.unwrap_or_else(|| folder.join("postgres.log")),
         user: User::unprivileged(),
