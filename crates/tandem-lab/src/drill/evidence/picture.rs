@@ -163,41 +163,52 @@ fn bar(svg: &mut String, axis: &Axis, from: Mono, to: Mono, y: f64, class: &str,
             escape(text)
         ),
     );
-    if width > 7.0 * f64::from(u16::try_from(text.len()).unwrap_or(u16::MAX)) {
+    let fits = width > 7.0 * f64::from(u16::try_from(text.len()).unwrap_or(u16::MAX));
+    // The gap stands alone in its row, so that its name may stand beside it.
+    let place = match (fits, class) {
+        (true, _) => Some(("in", x + 5.0)),
+        (false, "gap") => Some(("beside", x + width + 5.0)),
+        (false, _) => None,
+    };
+    if let Some((look, at)) = place {
+        let text = escape(text);
         put(
             svg,
             format_args!(
-                "<text class=\"in\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                x + 5.0,
-                y + 13.0,
-                escape(text)
+                "<text class=\"{look}\" x=\"{at:.1}\" y=\"{:.1}\">{text}</text>",
+                y + 13.0
             ),
         );
     }
     svg.push_str("</g>");
 }
 
-/// Flags on four levels, so that marks close to each other stay readable.
+/// Flags on four levels, so that marks close to each other stay readable; all
+/// lines first, so that none runs through a name.
 fn mark_flags(svg: &mut String, marks: &[(&str, Mono, &str)], axis: &Axis, t0: Mono) {
-    for (index, (name, at, what)) in marks.iter().enumerate() {
-        let (x, level) = (
-            axis.x(*at),
-            30.0 + 28.0 * f64::from(u8::try_from(index % 4).unwrap_or(0)),
-        );
-        let text = format!("{name} {what} +{:.2} s", at.since(t0).as_secs_f64());
-        let (anchor, shift) = if x > WIDTH * 0.72 {
-            ("end", -5.0)
-        } else {
-            ("start", 5.0)
-        };
+    let level = |index: usize| 30.0 + 28.0 * f64::from(u8::try_from(index % 4).unwrap_or(0));
+    for (index, (_, at, _)) in marks.iter().enumerate() {
+        let (x, y) = (axis.x(*at), level(index) - 4.0);
         put(
             svg,
             format_args!(
-                "<g><title>{text}</title><line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"196\"/><circle class=\"dot\" cx=\"{x:.1}\" cy=\"{:.1}\" r=\"3.5\"/><text class=\"flag\" x=\"{:.1}\" y=\"{level:.1}\" text-anchor=\"{anchor}\"><tspan class=\"b\">{name}</tspan> {what} +{:.2} s</text></g>",
-                level - 4.0,
-                level - 4.0,
-                x + shift,
-                at.since(t0).as_secs_f64()
+                "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{y:.1}\" y2=\"196\"/>"
+            ),
+        );
+        put(
+            svg,
+            format_args!("<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"/>"),
+        );
+    }
+    for (index, (name, at, what)) in marks.iter().enumerate() {
+        let (x, y) = (axis.x(*at), level(index));
+        let late = x > WIDTH * 0.72;
+        let (anchor, shift) = if late { ("end", -7.0) } else { ("start", 7.0) };
+        let (x, span) = (x + shift, at.since(t0).as_secs_f64());
+        put(
+            svg,
+            format_args!(
+                "<text class=\"flag\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"><tspan class=\"b\">{name}</tspan> {what} +{span:.2} s</text>"
             ),
         );
     }
