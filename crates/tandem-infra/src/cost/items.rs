@@ -251,82 +251,9 @@ fn aws_network(aws: &Environment, out: &mut Vec<Item>) {
 
 fn gcp(estate: &Estate, load: Load, out: &mut Vec<Item>) {
     let gcp = &estate.gcp;
-    let configured = gcp
-        .count("node_pool_initial_count")
-        .map(|count| count.saturating_mul(estate.gke_factor()));
-    let nodes = load.gcp_nodes.or_else(|| configured.ok());
-    if let (Ok(kind), Some(count)) = (gcp.text("node_pool_machine_type"), nodes) {
-        out.push(Item::new(
-            "google_container_cluster",
-            "this",
-            LineId::GkeControl,
-            Part::GkeCluster,
-        ));
-        let disk = gcp.count("node_pool_disk_size_gb").unwrap_or(100);
-        let disk_type = gcp
-            .text("node_pool_disk_type")
-            .unwrap_or_else(|_| "pd-balanced".to_owned());
-        let part = Part::GkeNodes(kind, count, disk, disk_type);
-        out.push(Item::new(
-            "google_container_node_pool",
-            "this",
-            LineId::GkeNodes,
-            part,
-        ));
-        out.push(Item::new(
-            "google_compute_router_nat",
-            "this",
-            LineId::GcpNetwork,
-            Part::CloudNat(count),
-        ));
-        out.push(Item::new(
-            "google_compute_address",
-            "nat",
-            LineId::GcpNetwork,
-            Part::StaticIp,
-        ));
-        out.push(Item::new(
-            "google_compute_global_forwarding_rule",
-            "this",
-            LineId::GcpNetwork,
-            Part::ForwardingRule,
-        ));
-    }
-    if let Ok(tier) = gcp.text("cloud_sql_tier")
-        && on(gcp, "enable_cloud_sql")
-    {
-        let regional = gcp
-            .text("cloud_sql_availability_type")
-            .is_ok_and(|kind| kind == "REGIONAL");
-        let part = Part::CloudSql(
-            tier,
-            regional,
-            gcp.count("cloud_sql_disk_size").unwrap_or(10),
-        );
-        out.push(Item::new(
-            "google_sql_database_instance",
-            "this",
-            LineId::CloudSql,
-            part,
-        ));
-    }
-    if let (Ok(tier), Ok(size)) = (
-        gcp.text("memorystore_tier"),
-        gcp.count("memorystore_memory_size_gb"),
-    ) && on(gcp, "enable_memorystore")
-    {
-        let part = Part::Memorystore(
-            tier,
-            size,
-            gcp.count("memorystore_replica_count").unwrap_or(0),
-        );
-        out.push(Item::new(
-            "google_redis_instance",
-            "this",
-            LineId::Memorystore,
-            part,
-        ));
-    }
+    gke(estate, load, out);
+    out.extend(cloud_sql(gcp));
+    out.extend(memorystore(gcp));
     if estate.aws.flag("enable_vpn").unwrap_or(false) && gcp.present && estate.aws.planned.is_none()
     {
         for index in 0..4 {
@@ -345,15 +272,108 @@ fn gcp(estate: &Estate, load: Load, out: &mut Vec<Item>) {
             LineId::Other,
             Part::Free,
         ));
-        if gcp.flag("enable_secret_manager").unwrap_or(false) {
-            out.push(Item::new(
-                "google_secret_manager_secret",
-                "this",
-                LineId::Other,
-                Part::Unknown,
-            ));
-        }
     }
+    if gcp.flag("enable_secret_manager").unwrap_or(false) {
+        out.push(Item::new(
+            "google_secret_manager_secret",
+            "this",
+            LineId::Other,
+            Part::Unknown,
+        ));
+    }
+}
+
+/// The cluster, its nodes, and the network that nodes need.
+fn gke(estate: &Estate, load: Load, out: &mut Vec<Item>) {
+    let gcp = &estate.gcp;
+    let configured = gcp
+        .count("node_pool_initial_count")
+        .map(|count| count.saturating_mul(estate.gke_factor()));
+    let (Ok(kind), Some(count)) = (
+        gcp.text("node_pool_machine_type"),
+        load.gcp_nodes.or_else(|| configured.ok()),
+    ) else {
+        return;
+    };
+    let disk = gcp.count("node_pool_disk_size_gb").unwrap_or(100);
+    let disk_type = gcp
+        .text("node_pool_disk_type")
+        .unwrap_or_else(|_| "pd-balanced".to_owned());
+    let nodes = Part::GkeNodes(kind, count, disk, disk_type);
+    for (kind, name, line, part) in [
+        (
+            "google_container_cluster",
+            "this",
+            LineId::GkeControl,
+            Part::GkeCluster,
+        ),
+        (
+            "google_container_node_pool",
+            "this",
+            LineId::GkeNodes,
+            nodes,
+        ),
+        (
+            "google_compute_router_nat",
+            "this",
+            LineId::GcpNetwork,
+            Part::CloudNat(count),
+        ),
+        (
+            "google_compute_address",
+            "nat",
+            LineId::GcpNetwork,
+            Part::StaticIp,
+        ),
+        (
+            "google_compute_global_forwarding_rule",
+            "this",
+            LineId::GcpNetwork,
+            Part::ForwardingRule,
+        ),
+    ] {
+        out.push(Item::new(kind, name, line, part));
+    }
+}
+
+fn cloud_sql(gcp: &Environment) -> Option<Item> {
+    let tier = gcp
+        .text("cloud_sql_tier")
+        .ok()
+        .filter(|_| on(gcp, "enable_cloud_sql"))?;
+    let regional = gcp
+        .text("cloud_sql_availability_type")
+        .is_ok_and(|kind| kind == "REGIONAL");
+    let part = Part::CloudSql(
+        tier,
+        regional,
+        gcp.count("cloud_sql_disk_size").unwrap_or(10),
+    );
+    Some(Item::new(
+        "google_sql_database_instance",
+        "this",
+        LineId::CloudSql,
+        part,
+    ))
+}
+
+fn memorystore(gcp: &Environment) -> Option<Item> {
+    let tier = gcp
+        .text("memorystore_tier")
+        .ok()
+        .filter(|_| on(gcp, "enable_memorystore"))?;
+    let size = gcp.count("memorystore_memory_size_gb").ok()?;
+    let part = Part::Memorystore(
+        tier,
+        size,
+        gcp.count("memorystore_replica_count").unwrap_or(0),
+    );
+    Some(Item::new(
+        "google_redis_instance",
+        "this",
+        LineId::Memorystore,
+        part,
+    ))
 }
 
 fn edge(estate: &Estate, out: &mut Vec<Item>) {
@@ -517,8 +537,19 @@ fn flag(resource: &Resource, path: &str) -> bool {
 }
 
 fn planned_part(estate: &Estate, resource: &Resource, load: Load) -> (LineId, Part) {
-    let r = resource;
-    match r.kind.as_str() {
+    let known = aws_part(estate, resource, load).or_else(|| gcp_part(estate, resource, load));
+    known
+        .or_else(|| edge_part(estate, resource))
+        .unwrap_or_else(|| {
+            let kind = resource.kind.as_str();
+            let free = listed(FREE, kind).then_some(Part::Free);
+            let usage = || listed(USAGE, kind).then_some(Part::UsageBased);
+            (LineId::Other, free.or_else(usage).unwrap_or(Part::Unknown))
+        })
+}
+
+fn aws_part(estate: &Estate, r: &Resource, load: Load) -> Option<(LineId, Part)> {
+    Some(match r.kind.as_str() {
         "aws_eks_cluster" => (LineId::EksControl, Part::EksCluster(text(r, "version"))),
         "aws_eks_node_group" => {
             let nodes = load
@@ -533,25 +564,20 @@ fn planned_part(estate: &Estate, resource: &Resource, load: Load) -> (LineId, Pa
                 ),
             )
         }
-        "aws_db_instance" => (
-            LineId::Rds,
-            Part::Rds(
-                text(r, "instance_class"),
-                flag(r, "multi_az"),
-                count(r, "allocated_storage", 0),
-            ),
-        ),
+        "aws_db_instance" => {
+            let storage = count(r, "allocated_storage", 0);
+            (
+                LineId::Rds,
+                Part::Rds(text(r, "instance_class"), flag(r, "multi_az"), storage),
+            )
+        }
         "aws_elasticache_replication_group" => {
-            let engine = Some(text(r, "engine"))
-                .filter(|engine| !engine.is_empty())
-                .unwrap_or_else(|| "redis".to_owned());
+            let engine = Some(text(r, "engine")).filter(|engine| !engine.is_empty());
+            let engine = engine.unwrap_or_else(|| "redis".to_owned());
+            let nodes = count(r, "num_cache_clusters", 1);
             (
                 LineId::ElastiCache,
-                Part::ElastiCache(
-                    text(r, "node_type"),
-                    count(r, "num_cache_clusters", 1),
-                    engine,
-                ),
+                Part::ElastiCache(text(r, "node_type"), nodes, engine),
             )
         }
         "aws_vpn_connection" => (LineId::AwsVpn, Part::VpnConnection),
@@ -573,27 +599,30 @@ fn planned_part(estate: &Estate, resource: &Resource, load: Load) -> (LineId, Pa
             (LineId::AwsNetwork, Part::Alb(zones.unwrap_or(2) as u64))
         }
         "aws_secretsmanager_secret" => (LineId::Other, Part::Secret),
+        _ => return None,
+    })
+}
+
+fn gcp_part(estate: &Estate, r: &Resource, load: Load) -> Option<(LineId, Part)> {
+    Some(match r.kind.as_str() {
         "google_container_cluster" => (LineId::GkeControl, Part::GkeCluster),
         "google_container_node_pool" => (LineId::GkeNodes, node_pool(estate, r, load)),
         "google_sql_database_instance" => {
             let regional = text(r, "settings.0.availability_type") == "REGIONAL";
+            let disk = count(r, "settings.0.disk_size", 10);
             (
                 LineId::CloudSql,
-                Part::CloudSql(
-                    text(r, "settings.0.tier"),
-                    regional,
-                    count(r, "settings.0.disk_size", 10),
-                ),
+                Part::CloudSql(text(r, "settings.0.tier"), regional, disk),
             )
         }
-        "google_redis_instance" => (
-            LineId::Memorystore,
-            Part::Memorystore(
+        "google_redis_instance" => {
+            let part = Part::Memorystore(
                 text(r, "tier"),
                 count(r, "memory_size_gb", 1),
                 count(r, "replica_count", 0),
-            ),
-        ),
+            );
+            (LineId::Memorystore, part)
+        }
         "google_compute_vpn_tunnel" => (LineId::GcpVpn, Part::VpnTunnel),
         "google_compute_router_nat" => {
             let pools = estate.gcp.resources_of("google_container_node_pool");
@@ -603,35 +632,39 @@ fn planned_part(estate: &Estate, resource: &Resource, load: Load) -> (LineId, Pa
                 Part::CloudNat(load.gcp_nodes.unwrap_or(nodes)),
             )
         }
-        "google_compute_address" | "google_compute_global_address"
-            if text(r, "purpose").is_empty() && text(r, "address_type") != "INTERNAL" =>
-        {
-            (LineId::GcpNetwork, Part::StaticIp)
+        "google_compute_address" | "google_compute_global_address" => {
+            let internal = !text(r, "purpose").is_empty() || text(r, "address_type") == "INTERNAL";
+            if internal {
+                (LineId::Other, Part::Free)
+            } else {
+                (LineId::GcpNetwork, Part::StaticIp)
+            }
         }
-        "google_compute_address" | "google_compute_global_address" => (LineId::Other, Part::Free),
         "google_compute_forwarding_rule" | "google_compute_global_forwarding_rule" => {
             (LineId::GcpNetwork, Part::ForwardingRule)
         }
-        "cloudflare_load_balancer" => {
-            let pools = estate.edge.resources_of("cloudflare_load_balancer_pool");
-            let endpoints = pools
-                .map(|pool| {
-                    pool.values
-                        .at("origins")
-                        .and_then(Value::as_list)
-                        .map_or(1, <[Value]>::len) as u64
-                })
-                .sum();
-            let interval = estate.edge.count("health_check_interval").unwrap_or(60);
-            (
-                LineId::Cloudflare,
-                Part::LoadBalancer(endpoints, text(r, "steering_policy"), interval),
-            )
-        }
-        kind if listed(FREE, kind) => (LineId::Other, Part::Free),
-        kind if listed(USAGE, kind) => (LineId::Other, Part::UsageBased),
-        _ => (LineId::Other, Part::Unknown),
+        _ => return None,
+    })
+}
+
+fn edge_part(estate: &Estate, r: &Resource) -> Option<(LineId, Part)> {
+    if r.kind != "cloudflare_load_balancer" {
+        return None;
     }
+    let pools = estate.edge.resources_of("cloudflare_load_balancer_pool");
+    let origins = |pool: &Resource| {
+        pool.values
+            .at("origins")
+            .and_then(Value::as_list)
+            .map_or(1, <[Value]>::len) as u64
+    };
+    let interval = estate.edge.count("health_check_interval").unwrap_or(60);
+    let part = Part::LoadBalancer(
+        pools.map(origins).sum(),
+        text(r, "steering_policy"),
+        interval,
+    );
+    Some((LineId::Cloudflare, part))
 }
 
 fn pool_nodes(estate: &Estate, pool: &Resource) -> u64 {

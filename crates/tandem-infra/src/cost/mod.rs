@@ -429,7 +429,7 @@ fn reasons(estate: &Estate, priced: &[Priced], catalogue: &Catalogue) -> Vec<Rea
         match &priced.item.part {
             Part::EksCluster(version) => out.extend(eks_reason(estate, version)),
             Part::GkeNodes(kind, count, _, _) => {
-                out.extend(gke_reason(estate, kind, *count, catalogue))
+                out.extend(gke_reason(estate, kind, *count, catalogue));
             }
             _ => {}
         }

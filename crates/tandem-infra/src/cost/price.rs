@@ -85,37 +85,8 @@ impl Pricer<'_> {
             Part::EksCluster(version) => vec![self.eks_cluster(version)],
             Part::EksNodes(kind, count, disk) => self.eks_nodes(item, kind, *count, *disk),
             Part::Rds(class, multi_az, storage) => self.rds(item, class, *multi_az, *storage),
-            Part::ElastiCache(node, nodes, engine) => {
-                vec![self.hourly(
-                    "cache nodes",
-                    "aws",
-                    &format!("elasticache.{engine}.{node}"),
-                    *nodes,
-                    "nodes",
-                )]
-            }
-            Part::VpnConnection => vec![self.hourly(
-                "VPN connection",
-                "aws",
-                "vpn.site_to_site.connection",
-                1,
-                "connection",
-            )],
             Part::NatGateway => self.nat(item),
-            Part::PublicIpv4 => {
-                vec![self.hourly("public IPv4", "aws", "vpc.public_ipv4", 1, "address")]
-            }
             Part::Alb(zones) => self.alb(item, *zones),
-            Part::Secret => {
-                vec![self.monthly("secret", "aws", "secretsmanager.secret", 1, "secret")]
-            }
-            Part::GkeCluster => vec![self.hourly(
-                "control plane",
-                "gcp",
-                "gke.cluster.management_fee",
-                1,
-                "cluster",
-            )],
             Part::GkeNodes(kind, count, disk, disk_type) => {
                 self.gke_nodes(item, kind, *count, *disk, disk_type)
             }
@@ -123,33 +94,59 @@ impl Pricer<'_> {
             Part::Memorystore(tier, size, replicas) => {
                 vec![self.memorystore(tier, *size, *replicas)]
             }
-            Part::VpnTunnel => {
-                vec![self.hourly("VPN tunnel", "gcp", "network.vpn_tunnel", 1, "tunnel")]
-            }
             Part::CloudNat(vms) => self.cloud_nat(item, *vms),
-            Part::StaticIp => vec![self.hourly(
-                "static address",
-                "gcp",
-                "network.static_ip.vm_in_use",
-                1,
-                "address",
-            )],
-            Part::ForwardingRule => {
-                vec![self.hourly(
-                    "forwarding rule",
-                    "gcp",
-                    "network.lb.forwarding_rules_first_5",
-                    1,
-                    "rule",
-                )]
-            }
             Part::LoadBalancer(endpoints, policy, interval) => {
                 self.load_balancer(item, *endpoints, policy, *interval)
             }
             Part::ZonePlan(plan) => self.zone_plan(plan),
             Part::Transfer => self.transfer(),
-            Part::Free | Part::UsageBased | Part::Unknown => Vec::new(),
+            simple => self.simple(simple).into_iter().collect(),
         }
+    }
+
+    /// Parts with one price and one count.
+    fn simple(&self, part: &Part) -> Option<Component> {
+        Some(match part {
+            Part::ElastiCache(node, nodes, engine) => self.hourly(
+                "cache nodes",
+                "aws",
+                &format!("elasticache.{engine}.{node}"),
+                *nodes,
+                "nodes",
+            ),
+            Part::VpnConnection => self.hourly(
+                "VPN connection",
+                "aws",
+                "vpn.site_to_site.connection",
+                1,
+                "connection",
+            ),
+            Part::PublicIpv4 => self.hourly("public IPv4", "aws", "vpc.public_ipv4", 1, "address"),
+            Part::Secret => self.monthly("secret", "aws", "secretsmanager.secret", 1, "secret"),
+            Part::GkeCluster => self.hourly(
+                "control plane",
+                "gcp",
+                "gke.cluster.management_fee",
+                1,
+                "cluster",
+            ),
+            Part::VpnTunnel => self.hourly("VPN tunnel", "gcp", "network.vpn_tunnel", 1, "tunnel"),
+            Part::StaticIp => self.hourly(
+                "static address",
+                "gcp",
+                "network.static_ip.vm_in_use",
+                1,
+                "address",
+            ),
+            Part::ForwardingRule => self.hourly(
+                "forwarding rule",
+                "gcp",
+                "network.lb.forwarding_rules_first_5",
+                1,
+                "rule",
+            ),
+            _ => return None,
+        })
     }
 
     fn component(

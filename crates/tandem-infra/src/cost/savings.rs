@@ -6,7 +6,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{Sources, breakdown};
+use super::{Breakdown, Sources, Status, breakdown};
 use crate::check::capacity::sides;
 use crate::check::{self, Severity};
 use crate::estate::Estate;
@@ -17,9 +17,46 @@ use crate::read::value::Value;
 /// One change that may save money.
 struct Candidate {
     name: &'static str,
-    change: fn(&mut Estate),
+    change: Change,
     /// What the rules cannot see.
     remark: &'static str,
+}
+
+/// How the estate is changed.
+enum Change {
+    /// One setting of AWS.
+    Aws(&'static str, New),
+    /// One setting of GCP.
+    Gcp(&'static str, New),
+    /// Something that depends on what is there.
+    With(fn(&mut Estate)),
+}
+
+/// A new value of a setting.
+enum New {
+    Text(&'static str),
+    Flag(bool),
+    Count(u32),
+}
+
+impl Change {
+    fn apply(&self, estate: &mut Estate) {
+        match self {
+            Self::Aws(key, new) => set(&mut estate.aws, key, new.value()),
+            Self::Gcp(key, new) => set(&mut estate.gcp, key, new.value()),
+            Self::With(change) => change(estate),
+        }
+    }
+}
+
+impl New {
+    fn value(&self) -> Value {
+        match self {
+            Self::Text(text) => Value::Text((*text).to_owned()),
+            Self::Flag(switch) => Value::Bool(*switch),
+            Self::Count(count) => Value::Number(Decimal::from(*count)),
+        }
+    }
 }
 
 /// One saving, priced and judged.
@@ -51,112 +88,86 @@ fn set(environment: &mut Environment, key: &str, value: Value) {
     );
 }
 
-fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
-}
-
 const CANDIDATES: &[Candidate] = &[
-    Candidate {
-        name: "GKE nodes n2-standard-4",
-        change: |estate| {
-            set(
-                &mut estate.gcp,
-                "node_pool_machine_type",
-                text("n2-standard-4"),
-            )
-        },
-        remark: "the shape of t3.xlarge: 4 vCPU, 16 GiB",
-    },
-    Candidate {
-        name: "GKE nodes e2-standard-4",
-        change: |estate| {
-            set(
-                &mut estate.gcp,
-                "node_pool_machine_type",
-                text("e2-standard-4"),
-            )
-        },
-        remark: "4 vCPU, 16 GiB, no sustained-use discount",
-    },
-    Candidate {
-        name: "GCE commitment, 1 year",
-        change: |estate| set(&mut estate.gcp, "gce_commitment", text("1y")),
-        remark: "paid whether used or not; no sustained use on top",
-    },
-    Candidate {
-        name: "GCE commitment, 3 years",
-        change: |estate| set(&mut estate.gcp, "gce_commitment", text("3y")),
-        remark: "paid whether used or not; no sustained use on top",
-    },
-    Candidate {
-        name: "EKS nodes t4g.xlarge (Arm)",
-        change: |estate| {
-            set(
-                &mut estate.aws,
-                "node_group_instance_types",
-                Value::List(vec![text("t4g.xlarge")]),
-            )
-        },
-        remark: "needs images for Arm; still burstable",
-    },
-    Candidate {
-        name: "Valkey instead of Redis on ElastiCache",
-        change: |estate| set(&mut estate.aws, "elasticache_engine", text("valkey")),
-        remark: "the cache gateway must be proven against it first",
-    },
-    Candidate {
-        name: "RDS db.t4g.large (Arm)",
-        change: |estate| set(&mut estate.aws, "rds_instance_class", text("db.t4g.large")),
-        remark: "still burstable; storage unchanged",
-    },
-    Candidate {
-        name: "RDS in one zone",
-        change: |estate| set(&mut estate.aws, "rds_multi_az", Value::Bool(false)),
-        remark: "a lost zone becomes a failover between clouds",
-    },
-    Candidate {
-        name: "Cloud SQL in one zone",
-        change: |estate| {
-            set(
-                &mut estate.gcp,
-                "cloud_sql_availability_type",
-                text("ZONAL"),
-            )
-        },
-        remark: "a lost zone becomes a lost database",
-    },
-    Candidate {
-        name: "one NAT gateway for all zones",
-        change: |estate| set(&mut estate.aws, "single_nat_gateway", Value::Bool(true)),
-        remark: "a lost zone cuts the other off",
-    },
-    Candidate {
-        name: "one ElastiCache node",
-        change: |estate| {
-            set(
-                &mut estate.aws,
-                "elasticache_num_cache_clusters",
-                Value::Number(Decimal::ONE),
-            )
-        },
-        remark: "no replica: a lost node empties the cache",
-    },
-    Candidate {
-        name: "Memorystore with one read replica less",
-        change: fewer_replicas,
-        remark: "read capacity shrinks; availability stays",
-    },
-    Candidate {
-        name: "halve the GKE nodes",
-        change: halve_gke,
-        remark: "the survivor when AWS is lost",
-    },
-    Candidate {
-        name: "no witness",
-        change: |estate| estate.config = None,
-        remark: "two sites cannot decide alone; the machine's price is not in the catalogue",
-    },
+    candidate(
+        "GKE nodes n2-standard-4",
+        Change::Gcp("node_pool_machine_type", New::Text("n2-standard-4")),
+        "the shape of t3.xlarge: 4 vCPU, 16 GiB",
+    ),
+    candidate(
+        "GKE nodes e2-standard-4",
+        Change::Gcp("node_pool_machine_type", New::Text("e2-standard-4")),
+        "4 vCPU, 16 GiB, no sustained-use discount",
+    ),
+    candidate(
+        "GCE commitment, 1 year",
+        Change::Gcp("gce_commitment", New::Text("1y")),
+        "paid whether used or not; no sustained use on top",
+    ),
+    candidate(
+        "GCE commitment, 3 years",
+        Change::Gcp("gce_commitment", New::Text("3y")),
+        "paid whether used or not; no sustained use on top",
+    ),
+    candidate(
+        "EKS nodes t4g.xlarge (Arm)",
+        Change::Aws("node_group_instance_types", New::Text("t4g.xlarge")),
+        "needs images for Arm; still burstable",
+    ),
+    candidate(
+        "Valkey instead of Redis on ElastiCache",
+        Change::Aws("elasticache_engine", New::Text("valkey")),
+        "the cache gateway must be proven against it first",
+    ),
+    candidate(
+        "RDS db.t4g.large (Arm)",
+        Change::Aws("rds_instance_class", New::Text("db.t4g.large")),
+        "still burstable; storage unchanged",
+    ),
+    candidate(
+        "RDS in one zone",
+        Change::Aws("rds_multi_az", New::Flag(false)),
+        "a lost zone becomes a failover between clouds",
+    ),
+    candidate(
+        "Cloud SQL in one zone",
+        Change::Gcp("cloud_sql_availability_type", New::Text("ZONAL")),
+        "a lost zone becomes a lost database",
+    ),
+    candidate(
+        "one NAT gateway for all zones",
+        Change::Aws("single_nat_gateway", New::Flag(true)),
+        "a lost zone cuts the other off",
+    ),
+    candidate(
+        "one ElastiCache node",
+        Change::Aws("elasticache_num_cache_clusters", New::Count(1)),
+        "no replica: a lost node empties the cache",
+    ),
+    candidate(
+        "Memorystore with one read replica less",
+        Change::With(fewer_replicas),
+        "read capacity shrinks; availability stays",
+    ),
+    candidate(
+        "halve the GKE nodes",
+        Change::With(halve_gke),
+        "the survivor when AWS is lost",
+    ),
+    candidate(
+        "no witness",
+        Change::With(|estate| estate.config = None),
+        "two sites cannot decide alone; the machine's price is not in the catalogue",
+    ),
 ];
+
+const fn candidate(name: &'static str, change: Change, remark: &'static str) -> Candidate {
+    Candidate {
+        name,
+        change,
+        remark,
+    }
+}
 
 fn fewer_replicas(estate: &mut Estate) {
     if let Ok(replicas) = estate.gcp.count("memorystore_replica_count") {
@@ -231,7 +242,7 @@ fn judge(
     broken_before: &[(&'static str, String)],
 ) -> Saving {
     let mut changed = estate.clone();
-    (candidate.change)(&mut changed);
+    candidate.change.apply(&mut changed);
     let after = breakdown(&changed, sources);
     let newly = broken(&changed)
         .into_iter()
@@ -239,19 +250,7 @@ fn judge(
     let mut vetoes: Vec<&'static str> = newly.map(|(id, _)| id).collect();
     vetoes.dedup();
     // A saving that has no price is none: the line would just lose its figure.
-    let unpriced = after
-        .lines
-        .iter()
-        .flat_map(|line| &line.resources)
-        .filter(|priced| priced.status == super::Status::Unknown)
-        .count();
-    let unpriced_before = breakdown(estate, sources)
-        .lines
-        .iter()
-        .flat_map(|line| &line.resources)
-        .filter(|priced| priced.status == super::Status::Unknown)
-        .count();
-    let saves = if unpriced > unpriced_before {
+    let saves = if unpriced(&after) > unpriced(&breakdown(estate, sources)) {
         Decimal::ZERO
     } else {
         before - after.total
@@ -263,6 +262,12 @@ fn judge(
         vetoes,
         remark: remark(estate, &changed, candidate.remark),
     }
+}
+
+fn unpriced(breakdown: &Breakdown) -> usize {
+    let all = breakdown.lines.iter().flat_map(|line| &line.resources);
+    all.filter(|priced| priced.status == Status::Unknown)
+        .count()
 }
 
 /// The remark, with the survivor's size before and after if it changes.

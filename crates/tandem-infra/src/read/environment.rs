@@ -141,7 +141,7 @@ impl Reader<'_> {
         }
         self.read_declarations(&sources);
         let plan = self.read_plan(folder, &files);
-        self.settle(&sources, names, plan, folder);
+        self.settle(&sources, &names, plan, folder);
     }
 
     fn read_sources(&mut self, folder: &Path, files: &[String]) -> Vec<Source> {
@@ -364,20 +364,20 @@ impl Reader<'_> {
     fn settle(
         &mut self,
         sources: &[Source],
-        names: Names,
+        names: &Names,
         plan: Option<(String, Plan)>,
         folder: &Path,
     ) {
         let modules: Vec<Module> = sources
             .iter()
-            .flat_map(|source| modules_of(source, &names))
+            .flat_map(|source| modules_of(source, names))
             .take(MODULES_MAX)
             .collect();
         for module in &modules {
             self.take_all(module.arguments.clone());
         }
         let settled = |setting: &Setting| Setting {
-            value: setting.value.settled(&names),
+            value: setting.value.settled(names),
             ..setting.clone()
         };
         self.take_all(
@@ -398,7 +398,7 @@ impl Reader<'_> {
             self.take_all(prefixed.collect::<Vec<_>>());
         }
         for source in sources {
-            self.take_resources(source, &names, "");
+            self.take_resources(source, names, "");
         }
         for module in modules {
             self.take_module(module, folder);

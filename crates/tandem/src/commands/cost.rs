@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    options: Options,
+    options: Box<Options>,
 }
 
 #[derive(clap::Subcommand)]
@@ -40,19 +40,19 @@ enum Command {
         /// The line's name, the last column of the table; every line without it
         line: Option<String>,
         #[command(flatten)]
-        options: Options,
+        options: Box<Options>,
     },
     /// What would lower the bill, ranked; what breaks the goal is vetoed
     Savings {
         #[command(flatten)]
-        options: Options,
+        options: Box<Options>,
     },
     /// What another configuration would cost, line by line
     Diff {
         /// The folder to compare with --infra
         other: PathBuf,
         #[command(flatten)]
-        options: Options,
+        options: Box<Options>,
     },
 }
 

@@ -186,15 +186,26 @@ fn shown(amount: u64, unit: u64) -> String {
     }
 }
 
-/// Compares what each side has with what it needs alone.
-fn survivors(
-    estate: &Estate,
-    what: &str,
+/// One measure of both sides, AWS first.
+struct Measure<'a> {
+    what: &'a str,
+    /// What each side has, in `unit`s of what is shown.
     have: [u64; 2],
     unit: u64,
-    places: [Place; 2],
-    label: [String; 2],
-) -> Outcome {
+    places: &'a [Place; 2],
+    /// How each side comes to what it has.
+    labels: &'a [String; 2],
+}
+
+/// Compares what each side has with what it needs alone.
+fn survivors(estate: &Estate, measure: &Measure<'_>) -> Outcome {
+    let Measure {
+        what,
+        have,
+        unit,
+        places,
+        labels,
+    } = *measure;
     let percent = estate.assumed.number("peak_utilisation");
     let need = survivor_need(have[0], have[1], percent);
     let names = ["aws", "gcp"];
@@ -203,7 +214,7 @@ fn survivors(
         let (own, other) = (shown(have[side], unit), shown(have[1 - side], unit));
         let computed = format!(
             "with {lost} lost, {site} has {own} {what} ({}) and needs {percent} % x ({own} + {other}) = {}",
-            label[side],
+            labels[side],
             shown(need, unit),
             lost = names[1 - side],
             site = names[side],
@@ -211,7 +222,7 @@ fn survivors(
         Found::at(places[side].clone(), "either cloud carries 100 % of the traffic", computed)
     });
     let numbers = format!(
-        "{} at aws, {} at gcp, {} needed alone",
+        "{what}: {} at aws, {} at gcp, {} needed alone",
         shown(have[0], unit),
         shown(have[1], unit),
         shown(need, unit)
@@ -245,13 +256,16 @@ fn nodes(
 ) -> Outcome {
     let [aws, gcp] = sides(estate)?;
     let labels = [label(&aws), label(&gcp)];
+    let have = [have(&aws), have(&gcp)];
     survivors(
         estate,
-        what,
-        [have(&aws), have(&gcp)],
-        unit,
-        [aws.place, gcp.place],
-        labels,
+        &Measure {
+            what,
+            have,
+            unit,
+            places: &[aws.place, gcp.place],
+            labels: &labels,
+        },
     )
 }
 
@@ -314,24 +328,28 @@ fn database_places(estate: &Estate) -> [Place; 2] {
 
 fn database(estate: &Estate) -> Outcome {
     let [(class, rds), (tier, sql)] = databases(estate)?;
-    let labels = [class, tier];
-    let cpu = [rds.sustained_milli(), sql.sustained_milli()];
-    let memory = [rds.memory_mib, sql.memory_mib];
+    let (places, labels) = (&database_places(estate), &[class, tier]);
+    let have = [rds.sustained_milli(), sql.sustained_milli()];
     let cpu = survivors(
         estate,
-        "sustained database vCPU",
-        cpu,
-        1000,
-        database_places(estate),
-        labels.clone(),
+        &Measure {
+            what: "sustained database vCPU",
+            have,
+            unit: 1000,
+            places,
+            labels,
+        },
     )?;
+    let have = [rds.memory_mib, sql.memory_mib];
     let memory = survivors(
         estate,
-        "GiB of database memory",
-        memory,
-        1024,
-        database_places(estate),
-        labels,
+        &Measure {
+            what: "GiB of database memory",
+            have,
+            unit: 1024,
+            places,
+            labels,
+        },
     )?;
     Ok(both(cpu, memory))
 }
@@ -360,13 +378,16 @@ fn connections(estate: &Estate) -> Outcome {
         stated(&estate.aws, "rds_parameters").unwrap_or_else(|| machine::rds_connections(rds));
     let gcp = stated(&estate.gcp, "cloud_sql_database_flags")
         .unwrap_or_else(|| machine::cloud_sql_connections(sql));
+    let (places, labels) = (&database_places(estate), &[class, tier]);
     survivors(
         estate,
-        "connections",
-        [aws, gcp],
-        1,
-        database_places(estate),
-        [class, tier],
+        &Measure {
+            what: "connections",
+            have: [aws, gcp],
+            unit: 1,
+            places,
+            labels,
+        },
     )
 }
 

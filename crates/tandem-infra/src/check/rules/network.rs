@@ -335,7 +335,7 @@ fn key_form(estate: &Estate) -> Outcome {
             .take(1)
             .collect();
         let why = match bad.first() {
-            Some(c) if c.chars().all(|c| c.is_ascii()) => format!("it holds {c}"),
+            Some(c) if c.is_ascii() => format!("it holds {c}"),
             Some(_) => "it holds a character outside of ASCII".to_owned(),
             None => format!(
                 "it has {} characters or starts with 0",

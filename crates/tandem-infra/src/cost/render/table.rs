@@ -178,10 +178,10 @@ pub fn explain(line: &Line, breakdown: &Breakdown) -> String {
         match priced.status {
             Status::Free => out.push_str("    free by itself\n"),
             Status::UsageBased => {
-                out.push_str("    billed by usage; no usage is stated (--usage FILE)\n")
+                out.push_str("    billed by usage; no usage is stated (--usage FILE)\n");
             }
             Status::Unknown if priced.components.is_empty() => {
-                out.push_str("    no price rule; add it by hand\n")
+                out.push_str("    no price rule; add it by hand\n");
             }
             _ => {}
         }
