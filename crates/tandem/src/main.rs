@@ -18,6 +18,10 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one value in the life of a process"
+)]
 enum Command {
     /// Explain every key of tandem.toml, or check a file
     Config(commands::config::Args),

@@ -70,7 +70,7 @@ struct RunArgs {
     #[arg(long)]
     after_s: Option<u32>,
     /// Multiply bounds on time (never on loss) by this, for busy machines
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = at_least_one)]
     patience: f64,
 }
 
@@ -194,9 +194,6 @@ fn plan(args: RunArgs) -> anyhow::Result<Plan> {
         path: PathBuf::from(&args.name),
         faults,
     })?;
-    if !(args.patience.is_finite() && args.patience >= 1.0) {
-        anyhow::bail!("--patience: write 1 or more");
-    }
     Ok(Plan {
         folder: folder(&args.evidence.join(&drill.id), args.resume),
         command: command(&args, &drill),
@@ -207,6 +204,13 @@ fn plan(args: RunArgs) -> anyhow::Result<Plan> {
         base_port: args.base_port,
         keep_lab: args.keep_lab,
     })
+}
+
+fn at_least_one(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| "write a number".to_owned())?;
+    let fits = factor.is_finite() && factor >= 1.0;
+    fits.then_some(factor)
+        .ok_or_else(|| "write 1 or more".to_owned())
 }
 
 fn command(args: &RunArgs, drill: &Drill) -> String {

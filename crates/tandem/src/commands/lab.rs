@@ -422,14 +422,16 @@ fn run_logs(folder: &Path, name: &str, lines: usize, follow: bool) -> anyhow::Re
     for line in &all[all.len().saturating_sub(lines)..] {
         writeln!(out, "{line}")?;
     }
-    while follow {
+    if !follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         let mut grown = Vec::new();
         file.read_to_end(&mut grown)?;
         out.write_all(&grown)?;
         out.flush()?;
         std::thread::sleep(FOLLOW_PERIOD);
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn log_file(folder: &Path, name: &str) -> Option<PathBuf> {
