@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tandem_core::drill::measure::{Finding, Observed};
+use tandem_core::drill::observed::{Finding, Observed};
 use tandem_core::drill::{Aftermath, Drill, Origin, Row};
 use tandem_core::model::SiteId;
 use tokio_postgres::{Client, Config, NoTls};

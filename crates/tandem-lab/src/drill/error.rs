@@ -96,6 +96,9 @@ impl Error {
 
     /// Whether the caller asked for something that cannot be (exit code 2).
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Drill { .. })
+        matches!(
+            self,
+            Self::Unknown { .. } | Self::Drill { .. } | Self::Lab(crate::Error::Refused(_))
+        )
     }
 }

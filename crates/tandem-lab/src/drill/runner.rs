@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tandem_core::drill::curves::{buckets, quantile};
-use tandem_core::drill::measure::{Injected, Observed};
+use tandem_core::drill::observed::{Injected, Observed};
 use tandem_core::drill::timing::Window;
 use tandem_core::drill::{Drill, Request, Step, Verdict};
 use tandem_core::model::Mono;

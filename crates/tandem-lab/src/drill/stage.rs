@@ -395,8 +395,8 @@ async fn own_command(args: &[&str]) -> Result<Vec<u8>, Error> {
         command: format!("tandem {}", args.join(" ")),
         said,
     };
-    let own = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-    let mut command = tokio::process::Command::new(own.with_file_name("tandem"));
+    let program = own_program().map_err(|error| failed(error.to_string()))?;
+    let mut command = tokio::process::Command::new(program);
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(LIST, command.output()).await;
     let output = output.map_err(|_| failed(format!("no end within {} s", LIST.as_secs())))?;
@@ -410,6 +410,14 @@ async fn own_command(args: &[&str]) -> Result<Vec<u8>, Error> {
                 .to_owned(),
         ))
     }
+}
+
+/// `tandem` beside the running program, which may be a test in `deps`.
+fn own_program() -> std::io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let above = folder.parent().filter(|_| folder.ends_with("deps"));
+    Ok(above.unwrap_or(folder).join("tandem"))
 }
 
 fn version(program: &Path) -> String {

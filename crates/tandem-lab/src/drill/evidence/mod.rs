@@ -5,7 +5,9 @@
 //! computed again) and `logs/` (every process). The page is made from the report alone: what is not in the
 //! JSON is not in the HTML either.
 
+mod background;
 mod html;
+mod markup;
 mod picture;
 mod report;
 #[cfg(test)]

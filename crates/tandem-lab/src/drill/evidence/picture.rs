@@ -10,7 +10,7 @@ use tandem_core::drill::Timing;
 use tandem_core::drill::curves::Bucket;
 use tandem_core::model::Mono;
 
-use super::html::escape;
+use super::markup::escape;
 use super::report::Report;
 
 /// Width of every picture in its own units; it scales with the page.

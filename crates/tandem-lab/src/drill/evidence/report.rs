@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tandem_core::drill::curves::Bucket;
-use tandem_core::drill::measure::{Finding, Injected};
+use tandem_core::drill::observed::{Finding, Injected};
 use tandem_core::drill::{Drill, Measure, Oracle, Timing, Verdict};
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::planner::Rule;

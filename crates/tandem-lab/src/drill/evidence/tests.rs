@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tandem_core::drill::curves::buckets;
-use tandem_core::drill::measure::{Injected, Observed};
+use tandem_core::drill::observed::{Injected, Observed};
 use tandem_core::drill::schedule::timetable;
 use tandem_core::drill::timing::{AgentMarks, Window};
 use tandem_core::drill::{Drill, Kind, Origin, Request, Row, Verdict};
