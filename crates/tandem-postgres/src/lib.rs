@@ -10,8 +10,8 @@
 //! under every plan (an older epoch, opening while still receiving).
 //!
 //! Refused: a superuser agent. The agent's role holds no more than the functions
-//! of `sql/powers.sql` lend it, so that a stolen agent password cannot read or
-//! change application rows.
+//! of `sql/powers.sql` lend it: a stolen agent password cannot change application
+//! rows. It can decode published changes, since it must own a replication slot.
 
 mod clock;
 mod connect;
