@@ -60,7 +60,15 @@ fn write_path(estate: &Estate) -> Outcome {
         if !estate.gcp.present {
             return Err(Missing("tandem.toml, or the gcp environment".to_owned()));
         }
-        let computed = "GCP's database is a read-only subscriber and nothing forwards its writes: half of the users (all of them pinned by cookie) cannot write";
+        let affinity = estate.edge.text("session_affinity").unwrap_or_default();
+        let pinned = if affinity.ends_with("cookie") {
+            ", pinned there by cookie,"
+        } else {
+            ""
+        };
+        let computed = format!(
+            "GCP's database is a read-only subscriber and nothing forwards its writes: half of the users{pinned} cannot write"
+        );
         return judge(
             vec![Found::at(
                 estate.gcp.place("cloud_sql_instance_name"),
