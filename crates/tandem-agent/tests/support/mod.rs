@@ -27,6 +27,15 @@ pub(crate) fn site(name: &str) -> SiteId {
     name.parse().expect("a legal name")
 }
 
+/// Waits until `condition` holds, asking again and again.
+pub(crate) async fn eventually(condition: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// One site's database in memory.
 #[derive(Default)]
 pub(crate) struct Double {
@@ -300,7 +309,7 @@ fn quicken(config: &mut Config) {
         authority.call_timeout_ms,
         authority.cut_ms,
     ) = (3_000, 300, 300, 100);
-    (policy.exposure.bound_ms, policy.exposure.heartbeat_ms) = (2_000, 50);
+    (policy.exposure.bound_ms, policy.exposure.heartbeat_ms) = (6_000, 50);
     let detection = &mut policy.detection;
     (
         detection.probe_ms,
