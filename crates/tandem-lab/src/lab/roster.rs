@@ -8,15 +8,22 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Birth, birth, descendants};
+use crate::process::{Birth, birth, descendants, is_dead};
+use crate::servers::segment;
 use crate::{Error, Result};
 
 /// The file that makes a folder a lab's.
 const MARK: &str = "lab.json";
+
+/// How long a killed process may take to disappear.
+const DEATH_BOUND: Duration = Duration::from_secs(10);
+/// How often it is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What a lab's folder says of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -123,6 +130,9 @@ pub(crate) fn sweep(folder: &Path) -> Result<bool> {
             .filter_map(|line| serde_json::from_str(line).ok());
         entries.for_each(|entry: Entry| end(&entry));
     }
+    for site in super::layout::sites() {
+        segment::remove_of(&folder.join(format!("{site}/postgres/data")));
+    }
     if let Ok(mark) = serde_json::from_str::<Mark>(&text) {
         remove_memory_of(folder, &mark.memory)?;
     }
@@ -139,16 +149,22 @@ fn remove_memory_of(folder: &Path, memory: &Path) -> Result<()> {
     }
 }
 
+/// Kills the process if it is still the one that was written down, and waits until it is gone.
 fn end(entry: &Entry) {
     let Some(pid) = Pid::from_raw(entry.pid) else {
         return;
     };
-    if birth(pid) != Some(entry.birth) {
+    let lives = || birth(pid) == Some(entry.birth);
+    if !lives() {
         return;
     }
     for pid in descendants(&[pid]).into_iter().chain([pid]) {
         // It may end by itself meanwhile.
         let _ = kill_process(pid, Signal::KILL);
+    }
+    let deadline = Instant::now() + DEATH_BOUND;
+    while lives() && !is_dead(pid) && Instant::now() < deadline {
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 

@@ -8,8 +8,9 @@ use super::layout::{AgentPorts, local, place};
 use super::prepare::{self, caught_up};
 use super::template::Template;
 use super::unit::{Body, Kind, Own, STAGES, Slot, Unit};
-use super::{Lab, files, ready};
+use super::{Lab, files, ready, strike_units};
 use crate::certificates::Authority;
+use crate::control::with_causes;
 use crate::links::Place;
 use crate::process::{Launch, Process};
 use crate::servers::{Etcd, EtcdOptions, Postgres, PostgresOptions, Redis, RedisOptions};
@@ -53,7 +54,13 @@ impl Lab {
         };
         self.say("keeping a prepared copy, so that the next start takes seconds");
         self.stop_servers().await?;
-        template.keep(&self.layout).await?;
+        if let Err(error) = template.keep(&self.layout).await {
+            // The lab is as good without one.
+            self.say(&format!(
+                "no prepared copy is kept: {}",
+                with_causes(&error)
+            ));
+        }
         try_join_all(self.units.values().map(|unit| self.start_unit(unit))).await?;
         self.etcd_healthy().await
     }
@@ -83,17 +90,23 @@ impl Lab {
         prepare::replication(&self.layout, &self.programs, aws, gcp).await
     }
 
-    /// The replica first: it must have taken everything from the primary.
+    /// Databases cleanly, the replica first, since the primary waits for what it still takes.
+    /// Stores at once: everything they said is on their disk already, and a leader that is asked
+    /// to stop waits for a successor among members that are stopping too.
     async fn stop_servers(&self) -> Result<()> {
         for name in ["gcp.postgres", "aws.postgres"] {
             self.stop_process(name).await?;
         }
-        let stores = self
-            .units
-            .values()
-            .filter(|unit| unit.slot.kind == Kind::Store);
-        try_join_all(stores.map(|unit| async move { unit.lock().await.stop().await })).await?;
-        Ok(())
+        let stores = |unit: &&Arc<Unit>| unit.slot.kind == Kind::Store;
+        strike_units(
+            &self
+                .units
+                .values()
+                .filter(stores)
+                .cloned()
+                .collect::<Vec<_>>(),
+        )
+        .await
     }
 
     async fn start_our_own(&mut self) -> Result<()> {

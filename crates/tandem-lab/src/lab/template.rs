@@ -29,6 +29,8 @@ const COPY_BOUND: Duration = Duration::from_secs(120);
 const PARTS: [&str; 4] = ["aws/postgres", "gcp/postgres", "secrets", "ca.crt"];
 /// The file that makes a folder of the cache ours.
 const MARK: &str = "tandem-lab-copy";
+/// How the name of a copy begins while it is being made.
+const MAKING: &str = "making-";
 
 /// The prepared copy that fits one lab, made or not.
 pub(crate) struct Template {
@@ -66,25 +68,24 @@ impl Template {
         self.path.join(MARK).is_file()
     }
 
-    /// Keeps a copy of a furnished, stopped lab. The lab goes on without one if the disk says no.
+    /// Keeps a copy of a furnished, stopped lab.
     pub(crate) async fn keep(&self, layout: &Layout) -> Result<()> {
         let parent = self.path.parent().expect("a key within the cache");
         create(parent)?;
-        let making = self
-            .path
-            .with_extension(format!("{}.new", std::process::id()));
-        create(&making)?;
-        for part in PARTS {
-            copy(layout, &layout.file(part), &making.join(part)).await?;
-        }
-        copy(layout, &layout.memory, &making.join("memory")).await?;
-        let mark = making.join(MARK);
-        fs::write(&mark, FORMAT).map_err(Error::file("write", &mark))?;
-        if fs::rename(&making, &self.path).is_err() {
-            // Another lab of the same key was faster; theirs is as good.
-            fs::remove_dir_all(&making).map_err(Error::file("remove", &making))?;
-        }
         prune(parent);
+        let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(parent);
+        let making = making.map_err(Error::file("create a folder in", parent))?;
+        for part in PARTS {
+            copy(layout, &layout.file(part), &making.path().join(part)).await?;
+        }
+        copy(layout, &layout.memory, &making.path().join("memory")).await?;
+        let mark = making.path().join(MARK);
+        fs::write(&mark, FORMAT).map_err(Error::file("write", &mark))?;
+        // If another lab of the same key was faster, theirs is as good, and ours goes.
+        if fs::rename(making.path(), &self.path).is_ok() {
+            // Nothing is left at the old name.
+            let _ = making.keep();
+        }
         Ok(())
     }
 
@@ -118,12 +119,12 @@ fn create(folder: &Path) -> Result<()> {
     made.map_err(Error::file("create", folder))
 }
 
-/// A faithful copy, owners included; shared blocks where the file system can. A folder that
-/// exists is replaced: it is empty.
+/// A faithful copy, owners included, without the zeros that etcd and PostgreSQL write ahead. A
+/// folder that exists is empty, and filled.
 async fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().expect("below a folder of ours");
     fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
-    let args = ["-a", "-T", "--reflink=auto", "--"]
+    let args = ["-a", "-T", "--sparse=always", "--"]
         .map(str::to_owned)
         .into_iter();
     let paths = [from, to].map(|path| path.display().to_string());
@@ -145,24 +146,37 @@ async fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-/// Removes all but the newest copies. One that is being read is not among the old ones.
+/// Removes all but the newest copies, and half-made ones that nobody makes any more. A copy that
+/// is being read is not among the old ones.
 fn prune(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else {
         return;
     };
-    let mut copies: Vec<_> = entries
+    let (made, making): (Vec<_>, Vec<_>) = entries
         .flatten()
-        .filter_map(|entry| {
-            let made = fs::metadata(entry.path().join(MARK))
-                .ok()?
-                .modified()
-                .ok()?;
-            Some((made, entry.path()))
-        })
+        .map(|entry| entry.path())
+        .partition(|path| path.join(MARK).is_file());
+    let mut copies: Vec<_> = made
+        .into_iter()
+        .filter_map(|path| Some((age(&path.join(MARK))?, path)))
         .collect();
     copies.sort();
-    for (_, path) in copies.iter().rev().skip(COPIES_MAX) {
+    let old = copies
+        .into_iter()
+        .skip(COPIES_MAX - 1)
+        .map(|(_, path)| path);
+    let given_up = making.into_iter().filter(|path| {
+        let ours = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(MAKING));
+        ours && age(path).is_some_and(|age| age > 2 * COPY_BOUND)
+    });
+    for path in old.chain(given_up) {
         // Another lab may be at it too.
         let _ = fs::remove_dir_all(path);
     }
+}
+
+fn age(path: &Path) -> Option<Duration> {
+    fs::metadata(path).ok()?.modified().ok()?.elapsed().ok()
 }

@@ -24,6 +24,11 @@ pub(super) fn state(pid: Pid) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
+/// Whether `pid` has ended, though its parent may not have asked how.
+pub(crate) fn is_dead(pid: Pid) -> bool {
+    matches!(state(pid), None | Some('Z' | 'X'))
+}
+
 /// All living descendants of `roots`, parents before children.
 pub fn descendants(roots: &[Pid]) -> Vec<Pid> {
     if roots.is_empty() {

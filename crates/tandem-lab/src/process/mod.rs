@@ -24,6 +24,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::wait::{Look, until};
 use crate::{Error, Result};
 
+pub(crate) use family::is_dead;
 pub use family::{Birth, birth, descendants};
 pub use user::User;
 
@@ -216,6 +217,14 @@ impl Process {
         self.ended(DEATH_BOUND).await.map(|_| ())
     }
 
+    /// SIGKILL to the whole family, and waits without letting anybody else work: for `drop`.
+    pub(crate) fn end(&self) {
+        if self.strike().is_ok() {
+            // SIGKILL was sent, so that the wait is short; without it the number stays taken.
+            let _ = self.lock().wait();
+        }
+    }
+
     fn signal_descendants(&self, signal: Signal) {
         for pid in descendants(&[self.pid]) {
             // It may have ended since it was listed.
@@ -254,10 +263,7 @@ pub fn strike_all(processes: &[&Process]) -> Result<()> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.strike().is_ok() {
-            // SIGKILL was sent, so that the wait is short; without it the number stays taken.
-            let _ = self.lock().wait();
-        }
+        self.end();
     }
 }
 

@@ -9,6 +9,7 @@ mod etcd;
 mod folder;
 mod postgres;
 mod redis;
+pub(crate) mod segment;
 
 use std::time::Duration;
 

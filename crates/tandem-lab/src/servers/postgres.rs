@@ -16,6 +16,7 @@ use tokio_postgres::NoTls;
 
 use super::binaries::PostgresBinaries;
 use super::folder::Folder;
+use super::segment;
 use super::{START_BOUND, STOP_BOUND, with_port};
 use crate::certificates::Authority;
 use crate::process::{Launch, Process, User, password, write_secret};
@@ -28,7 +29,7 @@ pub const SUPERUSER: &str = "postgres";
 const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// What a managed service would be configured with; later `settings` win.
-const SETTINGS: [(&str, &str); 15] = [
+const SETTINGS: [(&str, &str); 16] = [
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
     ("wal_level", "logical"),
@@ -44,6 +45,8 @@ const SETTINGS: [(&str, &str); 15] = [
     ("shared_buffers", "32MB"),
     ("ssl", "on"),
     ("logging_collector", "off"),
+    // In its own folder: named segments outlive a `kill -9`, a megabyte each.
+    ("dynamic_shared_memory_type", "mmap"),
 ];
 
 /// How to start one.
@@ -185,6 +188,13 @@ impl Postgres {
     /// [`Error::Process`].
     pub fn thaw(&self) -> Result<()> {
         self.process.thaw()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.process.end();
+        segment::remove_of(&self.folder.join("data"));
     }
 }
 
