@@ -151,10 +151,11 @@ impl Layout {
         json!({
             "listen": local(self.edge),
             "admin_listen": local(self.edge_admin),
-            "probes": { "interval_ms": 500, "timeout_ms": 250 },
+            "probes": { "interval_ms": 400, "timeout_ms": 350 },
             "monitors": [{
                 "id": "health", "type": "http", "method": "GET", "path": "/health",
                 "expected_codes": "200", "interval": 1, "timeout": 1, "retries": 0,
+                "consecutive_up": 2, "consecutive_down": 2,
             }],
             "pools": pools,
             "load_balancer": {
