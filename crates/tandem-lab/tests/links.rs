@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tandem_lab::links::{Cut, Dialer, Forward, Net, Place, Shape};
+use tandem_lab::links::{Census, Cut, Dialer, Forward, Net, Place, Shape};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -197,6 +197,27 @@ async fn a_dead_target_resets() {
         .await
         .expect("told at once");
     assert!(read.is_err());
+}
+
+#[tokio::test]
+async fn a_dialer_is_known_by_its_process() {
+    let world = World::new(Shape::default()).await;
+    let census = Census::default();
+    census.enter(world.here, rustix::process::getpid());
+    let target = world.server.local_addr().unwrap();
+    let dialer = Dialer::Among(census);
+    let link = world.net.forward(dialer, world.there, 0, target);
+    let link = link.await.unwrap();
+
+    let mut client = TcpStream::connect(link.address()).await.unwrap();
+    client.write_all(b"a").await.unwrap();
+    let mut server = world.accept().await;
+    receive(&mut server, 1).await;
+    world.cut(world.here, world.there, Some(Cut::Drop));
+    client.write_all(b"b").await.unwrap();
+    assert!(is_silent(&mut server).await, "it rides on our wire");
+    world.cut(world.here, world.there, None);
+    receive(&mut server, 1).await;
 }
 
 #[tokio::test]

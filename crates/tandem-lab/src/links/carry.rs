@@ -5,7 +5,7 @@
 //! open. The end of a stream and a reset travel like bytes: through a
 //! cut wire nobody learns that the other end is gone.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -39,18 +39,28 @@ enum Load {
     Reset,
 }
 
+/// Where a connection leads.
+pub(super) enum Target {
+    At(SocketAddr),
+    Connected(TcpStream),
+}
+
 /// Carries one accepted connection to `target` until it ends.
 pub(super) async fn carry(
     mut client: TcpStream,
-    target: std::net::SocketAddr,
-    there: &Arc<Wire>,
-    back: &Arc<Wire>,
+    target: Target,
+    there: &Wire,
+    back: &Wire,
     seed: u64,
 ) {
     if handshake(&client, there, back).await.is_err() {
         return reset(&client);
     }
-    let Ok(mut server) = TcpStream::connect(target).await else {
+    let connected = match target {
+        Target::At(address) => TcpStream::connect(address).await,
+        Target::Connected(server) => Ok(server),
+    };
+    let Ok(mut server) = connected else {
         return reset(&client);
     };
     // Refused only by a socket that is gone, which the first read will tell.
@@ -92,7 +102,8 @@ async fn has_given_up(client: &TcpStream) -> bool {
         .map_or(true, |ready| ready.is_read_closed())
 }
 
-fn reset(stream: &TcpStream) {
+/// Ends a connection with a reset when it is dropped.
+pub(super) fn reset(stream: &TcpStream) {
     // Refused only by a socket that is gone already.
     let _ = stream.set_zero_linger();
 }

@@ -44,12 +44,9 @@ impl Census {
 
 /// The inode of the socket with these two ends, from the text of `/proc/net/tcp`.
 fn inode(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u64> {
-    let (local, remote) = (hexadecimal(local)?, hexadecimal(remote)?);
-    table.lines().find_map(|line| {
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let found = fields.get(1) == Some(&&*local) && fields.get(2) == Some(&&*remote);
-        found.then(|| fields.get(9)?.parse().ok()).flatten()
-    })
+    let ends = format!(" {} {} ", hexadecimal(local)?, hexadecimal(remote)?);
+    let line = table.lines().find(|line| line.contains(&ends))?;
+    line.split_ascii_whitespace().nth(9)?.parse().ok()
 }
 
 /// An address as the kernel writes it: the IP in the machine's byte order, the port in ours.

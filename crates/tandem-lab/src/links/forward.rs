@@ -1,15 +1,16 @@
 //! A listener of one place that leads to one endpoint of another.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
-use super::carry::carry;
+use super::carry::{Target, carry, reset};
 use super::census::Census;
 use super::{Net, Place};
 use crate::{Error, Result};
@@ -70,7 +71,7 @@ impl Net {
             target,
             address,
         };
-        let task = tokio::spawn(server.serve(listener)).abort_handle();
+        let task = tokio::spawn(Arc::new(server).serve(listener)).abort_handle();
         Ok(Forward { address, task })
     }
 }
@@ -84,7 +85,7 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(self, listener: TcpListener) {
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         // Dropped with this task, and every connection with it.
         let mut connections = JoinSet::new();
@@ -100,29 +101,43 @@ impl Server {
             };
             // Without room the connection is dropped here.
             if let Ok(place) = Arc::clone(&room).try_acquire_owned() {
-                let ride = self.ride(client, source, number);
+                let server = Arc::clone(&self);
                 connections.spawn(async move {
-                    ride.await;
+                    server.ride(client, source, number).await;
                     drop(place);
                 });
             }
         }
     }
 
-    fn ride(
-        &self,
-        client: TcpStream,
-        source: SocketAddr,
-        number: u64,
-    ) -> impl Future<Output = ()> + use<> {
-        let from = match &self.dialer {
-            Dialer::At(place) => *place,
-            Dialer::Among(census) => census.place_of(source, self.address).unwrap_or(self.to),
+    async fn ride(&self, client: TcpStream, source: SocketAddr, number: u64) {
+        let (from, server) = match &self.dialer {
+            Dialer::At(place) => (*place, None),
+            Dialer::Among(census) => match self.identify(census, source).await {
+                Ok(found) => found,
+                Err(_refused) => return reset(&client),
+            },
         };
-        let there = Arc::clone(self.net.wire(from, self.to));
-        let back = Arc::clone(self.net.wire(self.to, from));
+        let (there, back) = (self.net.wire(from, self.to), self.net.wire(self.to, from));
         let seed = self.net.seed ^ (u64::from(self.address.port()) << 48) ^ number;
-        let target = self.target;
-        async move { carry(client, target, &there, &back, seed).await }
+        let target = server.map_or(Target::At(self.target), Target::Connected);
+        carry(client, target, there, back, seed).await;
+    }
+
+    /// Who dials. Finding out costs milliseconds of CPU, and a member redials a dead one many
+    /// times a second: where no wire is cut, a target that refuses everybody is not worth it.
+    async fn identify(
+        &self,
+        census: &Census,
+        source: SocketAddr,
+    ) -> io::Result<(Place, Option<TcpStream>)> {
+        let server = match self.net.is_whole_around(self.to) {
+            true => Some(TcpStream::connect(self.target).await?),
+            false => None,
+        };
+        let (census, address) = (census.clone(), self.address);
+        let asked = spawn_blocking(move || census.place_of(source, address)).await;
+        // A lookup that was given up found nobody.
+        Ok((asked.ok().flatten().unwrap_or(self.to), server))
     }
 }

@@ -63,6 +63,14 @@ impl Net {
         self.wires.contains_key(&(from, to))
     }
 
+    /// Whether no wire from or to `place` is cut.
+    fn is_whole_around(&self, place: Place) -> bool {
+        let touching = self
+            .wires()
+            .filter(|(from, to, _)| *from == place || *to == place);
+        touching.into_iter().all(|(_, _, wire)| wire.is_open())
+    }
+
     /// Every wire with its ends.
     pub fn wires(&self) -> impl Iterator<Item = (Place, Place, &Wire)> {
         self.wires
