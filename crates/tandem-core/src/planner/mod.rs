@@ -302,8 +302,8 @@ fn decide(
     now: Mono,
     draft: &mut Draft,
 ) -> Reason {
+    // What was armed before expires by itself; a store that is not believed orders nothing.
     if let Some(refusal) = seen.refusal {
-        close_if_not_held(seen, now, draft);
         return Reason::StoreRefused {
             refusal: alloc::format!("{refusal}"),
         };
@@ -332,22 +332,21 @@ fn decide(
     if record.site == seen.place.site {
         primary::decide(&context, draft)
     } else {
-        close_if_not_held(seen, now, draft);
+        close_old_guard(seen, now, draft);
         replica::decide(&context, draft)
     }
 }
 
-/// A site without the right keeps its guard closed.
-fn close_if_not_held(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
-    let held = seen
-        .authority
-        .open_until()
-        .is_some_and(|deadline| now < deadline);
+/// A site without the right closes what an earlier epoch left open.
+///
+/// Closing is for good in its epoch, so only a guard of an epoch *before* the one that is read
+/// is closed. A guard of the same or a later one means that the sibling agent has just opened
+/// this site and the present reading is behind it.
+fn close_old_guard(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
+    let epoch = draft.plan.epoch;
     let guard = seen.database_now(now).and_then(|database| database.guard);
-    if let Some(guard) = guard.filter(|guard| guard.remaining_ms > 0 && !held) {
-        draft.act(Action::CloseGuard {
-            epoch: draft.plan.epoch.max(guard.epoch),
-        });
+    if guard.is_some_and(|guard| guard.remaining_ms > 0 && guard.epoch < epoch) {
+        draft.act(Action::CloseGuard { epoch });
     }
 }
 

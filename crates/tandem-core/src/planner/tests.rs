@@ -8,6 +8,9 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 use world::{World, check_one_writer};
 
+use crate::model::Epoch;
+use crate::planner::Action;
+
 /// Runs `script` (`ms command ...` a line) and compares the transcript of changed reasons and
 /// effects that matter.
 fn transcript(script: &[(u64, &str)], until_ms: u64) -> String {
@@ -155,5 +158,16 @@ fn run_until(world: &mut World, until_ms: u64) {
     while world.now_ms() < until_ms {
         world.step();
         check_one_writer(world);
+    }
+}
+
+/// The sibling opened epoch 2 and armed the guard; this agent's last reading still shows epoch 1.
+#[test]
+fn an_agent_that_is_behind_leaves_a_newer_guard_alone() {
+    for (guard_epoch, closes) in [(0, true), (1, false), (2, false)] {
+        let plan = world::plan_of_a_replica_that_sees_a_guard(Epoch(1), Epoch(guard_epoch));
+        let closing = |action: &Action| matches!(action, Action::CloseGuard { .. });
+        let closed = plan.actions.iter().any(closing);
+        assert_eq!(closed, closes, "guard of epoch {guard_epoch}");
     }
 }

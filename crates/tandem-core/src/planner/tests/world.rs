@@ -17,7 +17,7 @@ use crate::config::{
 use crate::database::{DatabaseSeen, GuardSeen, Heartbeat, Prepared, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, SiteId};
 use crate::planner::{
-    Action, AgentStatus, Done, Intent, Language, Look, Peer, Place, Reason, Report, Seen,
+    Action, AgentStatus, Done, Intent, Language, Look, Peer, Place, Plan, Reason, Report, Seen,
     SiteHealth, plan, remaining,
 };
 
@@ -337,7 +337,7 @@ impl World {
         })
     }
 
-    fn plan(&self, index: usize) -> (crate::planner::Plan, Report) {
+    fn plan(&self, index: usize) -> (Plan, Report) {
         self.with_seen(index, |seen| {
             plan(&self.policy, &self.intent, seen, self.now)
         })
@@ -544,4 +544,23 @@ fn shape(reason: &Reason) -> String {
         shaped.push(' ');
     }
     shaped.trim_end().into()
+}
+
+/// What an agent of gcp plans whose record says that aws is open in `known`, and whose database
+/// shows a guard that is open for `guard`.
+pub(super) fn plan_of_a_replica_that_sees_a_guard(known: Epoch, guard: Epoch) -> Plan {
+    let mut world = World::new();
+    world.store.0 = Record {
+        epoch: known,
+        ..world.store.0.opened()
+    };
+    let index = world
+        .agents
+        .iter()
+        .position(|agent| agent.name == "gcp-2")
+        .expect("it is one of five");
+    let until = world.now.after(Duration::from_secs(5));
+    world.databases.get_mut(&site("gcp")).unwrap().guard = Some((guard, until));
+    world.look(index);
+    world.plan(index).0
 }
