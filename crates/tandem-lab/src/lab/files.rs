@@ -151,11 +151,11 @@ impl Layout {
         json!({
             "listen": local(self.edge),
             "admin_listen": local(self.edge_admin),
-            "probes": { "interval_ms": 400, "timeout_ms": 350 },
+            "probes": { "interval_ms": 500, "timeout_ms": 450 },
             "monitors": [{
                 "id": "health", "type": "http", "method": "GET", "path": "/health",
                 "expected_codes": "200", "interval": 1, "timeout": 1, "retries": 0,
-                "consecutive_up": 2, "consecutive_down": 2,
+                "consecutive_up": 2, "consecutive_down": 1,
             }],
             "pools": pools,
             "load_balancer": {
