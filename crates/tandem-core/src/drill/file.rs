@@ -52,6 +52,9 @@ pub struct Drill {
     pub before_s: u32,
     /// Load after the first fault, in seconds.
     pub after_s: u32,
+    /// Shorter phases for benchmarks, which run the drill many times; the file's own if absent.
+    #[serde(default)]
+    pub in_series: Option<Phases>,
     /// The load of the outside clients.
     pub load: Load,
     /// When the drill stops before it breaks anything.
@@ -70,6 +73,24 @@ pub struct Drill {
     /// What decides the verdict.
     #[serde(rename = "must")]
     pub musts: Vec<Condition>,
+}
+
+/// How long load runs around the first fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Phases {
+    /// Before it, in seconds.
+    pub before_s: u32,
+    /// After it, in seconds.
+    pub after_s: u32,
+}
+
+impl Phases {
+    fn is_in_range(self) -> bool {
+        [self.before_s, self.after_s]
+            .iter()
+            .all(|phase| (1..=PHASE_S_MAX).contains(phase))
+    }
 }
 
 /// The load of the outside clients.
@@ -298,6 +319,15 @@ impl Drill {
         }
     }
 
+    /// The same drill with the phases of a series.
+    #[must_use]
+    pub fn in_series(mut self) -> Self {
+        if let Some(Phases { before_s, after_s }) = self.in_series {
+            (self.before_s, self.after_s) = (before_s, after_s);
+        }
+        self
+    }
+
     /// Load before the first fault.
     pub fn before(&self) -> Duration {
         Duration::from_secs(u64::from(self.before_s))
@@ -348,6 +378,10 @@ impl Drill {
                 format!("after_s: write 1 to {PHASE_S_MAX}"),
             ),
             (
+                self.in_series.is_none_or(Phases::is_in_range),
+                format!("in_series: write 1 to {PHASE_S_MAX} for before_s and after_s"),
+            ),
+            (
                 (0.0..=100.0).contains(&percent),
                 "abort.failed_percent_before: write 0 to 100".to_string(),
             ),
@@ -373,7 +407,10 @@ impl Drill {
     }
 
     fn step_faults(&self) -> Vec<String> {
-        let end_ms = u64::from(self.after_s) * 1_000;
+        let shortest = self
+            .in_series
+            .map_or(self.after_s, |phases| phases.after_s.min(self.after_s));
+        let end_ms = u64::from(shortest) * 1_000;
         let late = self
             .steps
             .iter()
@@ -457,6 +494,22 @@ mod tests {
         );
         assert_eq!(drill.musts[0].goal.unwrap().to_string(), "<= 8");
         assert_eq!(drill.aftermath.len(), 1);
+    }
+
+    #[test]
+    fn a_series_is_shorter_but_no_step_falls_off_its_end() {
+        let with = |phases: &str| format!("in_series = {{ {phases} }}\n{SMALL}");
+        let drill = Drill::parse(&with("before_s = 2, after_s = 5")).expect("good");
+        assert_eq!((drill.before_s, drill.after_s), (1, 10));
+        let short = drill.in_series();
+        assert_eq!((short.before_s, short.after_s), (2, 5));
+        let faults = Drill::parse(&with("before_s = 0, after_s = 2")).expect_err("bad");
+        let text = faults.to_string();
+        assert!(text.contains("in_series: write 1"), "{text}");
+        assert!(
+            text.contains("lies after the end of the load (2000)"),
+            "{text}"
+        );
     }
 
     #[test]

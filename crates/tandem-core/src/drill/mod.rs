@@ -26,7 +26,7 @@ pub mod verdict;
 mod transcript;
 
 pub use bound::Bound;
-pub use file::{Action, Aftermath, Condition, Drill, FileError, Load, Step};
+pub use file::{Action, Aftermath, Condition, Drill, FileError, Load, Phases, Step};
 pub use history::{Kind, Origin, Outcome, Request, Row};
 pub use measure::Measure;
 pub use observed::{Finding, Injected, Observed};

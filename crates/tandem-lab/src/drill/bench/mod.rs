@@ -146,7 +146,7 @@ async fn ours(
     stop: &Stop,
 ) -> Result<Report, Error> {
     let plan = Plan {
-        drill: drill.clone(),
+        drill: drill.clone().in_series(),
         repeat: wish.runs,
         seed: wish.seed,
         patience: 1.0,
