@@ -298,6 +298,8 @@ def measure(profile):
         writer.done.set()
         recovered = writer.first_success_after(killed + 0.2)
         if recovered is None:
+            for name in cluster.children:
+                say(f"the end of {name}'s log:\n{cluster.tail(name)}")
             raise SystemExit(f"no write within {FAILOVER_BOUND:.0f} s")
         if writer.failed_before(killed):
             raise SystemExit("writes failed before the kill")

@@ -108,7 +108,7 @@ struct BenchArgs {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Benchmark {
-    /// Every drill, with Patroni + etcd + HAProxy as the peer
+    /// The six drills of the failover table, with Patroni + etcd + HAProxy as the peer
     Failover,
 }
 
