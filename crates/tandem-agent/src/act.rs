@@ -111,6 +111,20 @@ impl Worker {
             Action::CloseGuard { epoch } => {
                 self.shared.state().armed = None;
                 self.database.close_guard(*epoch).await?;
+                self.shared.state().closed = Some(*epoch);
+                *epoch
+            }
+            Action::EndSessions { epoch } => {
+                let closed = self.shared.state().closed == Some(*epoch);
+                let ended = self.database.end_sessions().await?;
+                if closed && ended == 0 {
+                    self.shared.state().emptied = Some(*epoch);
+                }
+                *epoch
+            }
+            Action::Barrier { epoch } => {
+                let number = self.database.beat(*epoch).await?;
+                self.shared.state().barrier = Some((*epoch, number));
                 *epoch
             }
             Action::Prepare { epoch, from } => {
@@ -119,8 +133,11 @@ impl Worker {
             }
             Action::Receive => self.database.receive().await.map(|()| known)?,
             Action::StopReceiving => self.database.stop_receiving().await.map(|()| known)?,
-            Action::Write { .. } | Action::LeadAtWitness => {
-                unreachable!("the planning loop hands these to the store's tasks")
+            Action::Write { .. }
+            | Action::LeadAtWitness
+            | Action::AskPromises { .. }
+            | Action::AskOtherEnd => {
+                unreachable!("the planning loop hands these to other tasks")
             }
         };
         self.tell(epoch, name(action), started);
@@ -174,6 +191,10 @@ fn name(action: &Action) -> &'static str {
         Action::ArmGuard { .. } => "arm the guard",
         Action::CloseGuard { .. } => "close the guard",
         Action::Beat { .. } => "send a heartbeat",
+        Action::EndSessions { .. } => "end the applications' sessions",
+        Action::Barrier { .. } => "send the last heartbeat",
+        Action::AskPromises { .. } => "ask for promises",
+        Action::AskOtherEnd => "ask for the end of the other log",
         Action::LeadAtWitness => "lead at the witness",
     }
 }

@@ -129,6 +129,7 @@ fn role(seen: &Seen<'_>, reason: Option<&Reason>) -> Role {
     match (record.site == seen.place.site, record.phase, reason) {
         (true, Phase::Open, _) => Role::Primary,
         (true, Phase::Claimed, _) => Role::Claiming,
+        (true, Phase::Switching | Phase::Fenced, _) => Role::Leaving,
         (false, _, Some(Reason::Fenced { .. })) => Role::Fenced,
         (false, ..) if seen.database.is_none() => Role::Unknown,
         (false, ..) => Role::Replica,

@@ -46,6 +46,9 @@ pub trait Database: Send + Sync {
     /// Lets no application write pass from now on, unless a newer epoch than `epoch` is armed.
     async fn close_guard(&self, epoch: Epoch) -> Result<(), DatabaseError>;
 
+    /// Ends every session of the application role; zero when there was none left.
+    async fn end_sessions(&self) -> Result<u64, DatabaseError>;
+
     /// Enables the subscription that feeds this site.
     async fn receive(&self) -> Result<(), DatabaseError>;
 
@@ -95,6 +98,10 @@ impl Database for Postgres {
 
     async fn close_guard(&self, epoch: Epoch) -> Result<(), DatabaseError> {
         Ok(self.database.close_guard(epoch).await?)
+    }
+
+    async fn end_sessions(&self) -> Result<u64, DatabaseError> {
+        Ok(self.database.terminate_application_sessions().await?)
     }
 
     async fn receive(&self) -> Result<(), DatabaseError> {

@@ -90,6 +90,8 @@ impl Drive {
                     long.push(action);
                 }
                 Action::LeadAtWitness => self.hands.lead.keep(),
+                Action::EndSessions { .. } | Action::Barrier { .. } => long.push(action),
+                Action::AskPromises { .. } | Action::AskOtherEnd => {}
             }
         }
         if let Some((quick, slow)) = &self.hands.database {

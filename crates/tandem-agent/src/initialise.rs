@@ -46,8 +46,8 @@ pub async fn initialise(
         return Err(InitError::NoSuchSite(first_primary));
     }
     let identity = Identity {
-        cluster: config.cluster.clone(),
-        store: format!("{:032x}", rand::random::<u128>()),
+        cluster: config.cluster.as_str().into(),
+        store: format!("{:032x}", rand::random::<u128>()).into(),
     };
     let record = Record::first(identity, first_primary);
     let value = serde_json::to_string(&record).expect("a record is plain data");

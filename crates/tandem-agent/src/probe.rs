@@ -86,6 +86,7 @@ mod tests {
             timeout_ms: 400,
             failures: 3,
             successes: 2,
+            database_wait_s: 150,
         };
         let mut row = Row::default();
         let health = results

@@ -325,7 +325,7 @@ fn parse(text: &str) -> Result<Record, Unusable> {
         version: u32,
     }
     let Version { version } = serde_json::from_str(text)?;
-    if version != RECORD_VERSION {
+    if !(1..=RECORD_VERSION).contains(&version) {
         return Err(Refusal::Version(version).into());
     }
     Ok(serde_json::from_str(text)?)

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use tandem_core::authority::{Authority, ExposureWatch, Memory, Refusal};
+use tandem_core::authority::{Authority, ExposureWatch, Memory, RECORD_VERSION, Refusal};
 use tandem_core::config::Config;
 use tandem_core::database::DatabaseSeen;
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::planner::{
-    self, AgentStatus, Done, Intent, Look, Peer, Place, Plan, Report, Seen, SiteHealth,
+    self, AgentStatus, Done, Intent, Look, Member, Peer, Place, Plan, Report, Seen, SiteHealth,
 };
 use tandem_core::wire;
 use tokio::sync::Notify;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) config: Config,
     pub(crate) place: Place,
+    /// Every agent that the policy names.
+    pub(crate) roster: Vec<Member>,
     pub(crate) relay: Relay,
     /// Wakes the planning loop: something changed.
     pub(crate) changed: Notify,
@@ -64,6 +66,11 @@ pub(crate) struct State {
     pub(crate) peers: Vec<Peer>,
     pub(crate) armed: Option<(Epoch, Mono)>,
     pub(crate) beat: Option<Mono>,
+    /// See [`Done`], as for the three that follow.
+    pub(crate) disabled_since: Option<Mono>,
+    pub(crate) closed: Option<Epoch>,
+    pub(crate) emptied: Option<Epoch>,
+    pub(crate) barrier: Option<(Epoch, u64)>,
     /// Wall-clock seconds of automatic promotions.
     pub(crate) promotions: Vec<u64>,
     pub(crate) report: Option<Report>,
@@ -96,13 +103,19 @@ impl Shared {
             peers: Vec::new(),
             armed: None,
             beat: None,
+            disabled_since: None,
+            closed: None,
+            emptied: None,
+            barrier: None,
             promotions: Vec::new(),
             report: None,
         };
+        let roster = roster(&config);
         Self {
             name,
             config,
             place,
+            roster,
             relay,
             changed: Notify::new(),
             look_again: Notify::new(),
@@ -127,10 +140,16 @@ impl Shared {
             database: state.database.as_ref(),
             observations: &state.observations,
             peers: &state.peers,
+            roster: &self.roster,
+            other_end: None,
             done: Done {
                 armed: state.armed,
                 beat: state.beat,
                 relay_open,
+                disabled_since: state.disabled_since,
+                closed: state.closed,
+                emptied: state.emptied,
+                barrier: state.barrier,
             },
         };
         work(&seen, clock::now())
@@ -175,6 +194,8 @@ impl Shared {
             observations: state.observations.clone(),
             database: state.database.as_ref().map(|look| look.seen.clone()),
             database_reachable: state.database_now().is_some(),
+            reads_version: RECORD_VERSION,
+            plan: None,
         }
     }
 
@@ -215,7 +236,12 @@ impl Shared {
             seen,
             arrived: clock::now(),
         };
-        let before = self.state().database.replace(look.clone());
+        let mut state = self.state();
+        let disabled = look.seen.subscription.is_some_and(|found| !found.enabled);
+        let since = state.disabled_since.unwrap_or(look.arrived);
+        state.disabled_since = disabled.then_some(since);
+        let before = state.database.replace(look.clone());
+        drop(state);
         if before.is_none_or(|before| !same_but_for_time(&before.seen, &look.seen)) {
             self.changed.notify_one();
         }
@@ -280,6 +306,18 @@ fn same_but_for_time(one: &DatabaseSeen, other: &DatabaseSeen) -> bool {
             .map(|found| (found.enabled, found.worker, found.tables_ready))
     };
     closed(one) == closed(other) && feed(one) == feed(other) && one.prepared == other.prepared
+}
+
+fn roster(config: &Config) -> Vec<Member> {
+    let places = config.sites.keys().copied().chain([config.witness.name]);
+    let members = |site: SiteId| {
+        let agents = config.agents(site).iter();
+        agents.map(move |agent| Member {
+            site,
+            name: agent.name.as_str().into(),
+        })
+    };
+    places.flat_map(members).collect()
 }
 
 pub(crate) fn millis(span: Duration) -> u64 {

@@ -34,6 +34,8 @@ pub enum Role {
     Primary,
     /// Claims the right, not open yet.
     Claiming,
+    /// Hands the right over: takes no writes any more.
+    Leaving,
     /// Receives from the primary.
     Replica,
     /// Was primary once and must be reinstated before it receives again.

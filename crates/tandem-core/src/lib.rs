@@ -11,6 +11,7 @@ pub mod authority;
 pub mod config;
 pub mod database;
 pub mod drill;
+pub mod gate;
 pub mod model;
 pub mod planner;
 pub mod slo;

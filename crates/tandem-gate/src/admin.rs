@@ -18,9 +18,9 @@ use tracing::warn;
 use crate::clock;
 use crate::keeper::View;
 use crate::protocol::dialogue::Activity;
-use crate::right::{Answer, Verdict, Why};
 use crate::roster::{Event, Port, Roster};
 use crate::session::Shared;
+use tandem_core::gate::{Answer, Verdict, Why};
 
 /// Serves until the gate stops.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::clock;
-use crate::right::{Answer, Heard, Rights, Verdict};
 use crate::settings::{Bounds, Settings};
 use crate::term::{Route, Term};
+use tandem_core::gate::{Answer, Heard, Rights, Verdict};
 
 /// How long the deadline task sleeps at most: a machine that was suspended is noticed by then.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

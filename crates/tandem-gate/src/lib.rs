@@ -6,14 +6,13 @@
 //!
 //! Invariant: past the deadline nothing from the database reaches a client of a
 //! write session. The clock is read after every wake-up, right before each write.
-//! Where to start: [`right`] decides, [`term`] carries the decision to the
+//! Where to start: `tandem_core::gate` decides, [`term`] carries the decision to the
 //! sessions, [`keeper`] asks the agents, [`session`] is the life of one connection.
 
 pub mod clock;
 pub mod gate;
 pub mod keeper;
 pub mod protocol;
-pub mod right;
 pub mod roster;
 pub mod settings;
 pub mod term;

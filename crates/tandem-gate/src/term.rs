@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::right::Why;
+use tandem_core::gate::Why;
 
 /// One right to write.
 #[derive(Debug)]

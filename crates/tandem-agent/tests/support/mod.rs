@@ -137,6 +137,12 @@ impl Database for Double {
         Ok(())
     }
 
+    async fn end_sessions(&self) -> Result<u64, DatabaseError> {
+        self.answer().await;
+        self.note("end sessions".into());
+        Ok(0)
+    }
+
     async fn receive(&self) -> Result<(), DatabaseError> {
         self.answer().await;
         self.subscribe(true);

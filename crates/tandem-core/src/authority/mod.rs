@@ -10,18 +10,25 @@
 //! quorum (etcd #15247), which made two writers for 2.65 s when measured.
 
 mod exposure;
+pub mod promise;
 mod view;
 
-use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Epoch, SiteId};
+use crate::model::{Epoch, Name, SiteId};
 
 pub use exposure::ExposureWatch;
 pub use view::{Authority, Hold, Memory, Refusal};
 
-/// The version of [`Record`] that this build writes and reads.
-pub const RECORD_VERSION: u32 = 1;
+/// The newest version of [`Record`] that this build reads; it reads every older one too.
+///
+/// 1: phases `claimed` and `open`. 2: `switching` and `fenced` with their fence.
+/// A build writes the version that the record has, until every agent of the policy publishes
+/// that it reads a newer one.
+pub const RECORD_VERSION: u32 = 2;
+
+/// The first version that knows the phases of a switchover.
+pub const SWITCHOVER_VERSION: u32 = 2;
 
 /// The one plain key in the store that says who may write.
 ///
@@ -46,6 +53,20 @@ pub struct Record {
     pub last_open: LastOpen,
     /// Rises with each renewal.
     pub beat: u64,
+    /// How far the source of a switchover wrote; kept while the target claims, absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
+}
+
+/// Where the source of a switchover stopped for good.
+///
+/// The heartbeat of this number is the last commit of its epoch and carries the values of every
+/// sequence, so that a target that applied it has everything that was acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fence {
+    /// The number of the last heartbeat of the fenced epoch.
+    pub barrier: u64,
 }
 
 /// A cluster and one life of its store. A store whose majority was lost or
@@ -54,9 +75,9 @@ pub struct Record {
 #[serde(deny_unknown_fields)]
 pub struct Identity {
     /// The cluster's name.
-    pub cluster: String,
+    pub cluster: Name,
     /// Random, made by `tandem init`.
-    pub store: String,
+    pub store: Name,
 }
 
 /// How far the holder of an epoch has come.
@@ -67,6 +88,10 @@ pub enum Phase {
     Claimed,
     /// Written *before* guard and gate open; from here on the other site needs reinstate.
     Open,
+    /// A planned change of site has begun: gates and guard of the source close.
+    Switching,
+    /// The source can acknowledge nothing any more, and said how far it wrote.
+    Fenced,
 }
 
 /// How much acknowledged work may be missing on the other site (design section 4, rule 7).
@@ -108,6 +133,7 @@ impl Record {
                 epoch: Epoch(0),
             },
             beat: 0,
+            fence: None,
         }
     }
 
@@ -121,7 +147,8 @@ impl Record {
     }
 
     /// The next epoch, claimed by `site`. A failover runs without its peer, so its
-    /// exposure is unbounded until the peer is back.
+    /// exposure is unbounded until the peer is back. A taker keeps the fence it acts on, so that
+    /// the source knows that it may take back before the claim expires.
     #[must_use]
     pub fn claimed_by(&self, site: SiteId) -> Self {
         let exposure = if self.site == site {
@@ -135,6 +162,7 @@ impl Record {
             phase: Phase::Claimed,
             exposure,
             beat: 0,
+            fence: self.fence.filter(|_| self.site != site),
             ..self.clone()
         }
     }
@@ -149,6 +177,7 @@ impl Record {
         Self {
             phase: Phase::Open,
             last_open,
+            fence: None,
             ..self.renewed()
         }
     }
@@ -159,6 +188,34 @@ impl Record {
         Self {
             exposure,
             ..self.renewed()
+        }
+    }
+
+    /// The first half of a switchover: this site's gates and guard close.
+    #[must_use]
+    pub fn switching(&self) -> Self {
+        Self {
+            phase: Phase::Switching,
+            ..self.renewed()
+        }
+    }
+
+    /// The source has stopped for good at `fence`.
+    #[must_use]
+    pub fn fenced(&self, fence: Fence) -> Self {
+        Self {
+            phase: Phase::Fenced,
+            fence: Some(fence),
+            ..self.renewed()
+        }
+    }
+
+    /// The same right in the shape of `version`, never an older one.
+    #[must_use]
+    pub fn in_version(self, version: u32) -> Self {
+        Self {
+            version: self.version.max(version),
+            ..self
         }
     }
 }

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::promise::{Denial, Question};
 use super::{Exposure, Identity, Phase, Record};
 use crate::config::AuthorityPolicy;
 use crate::model::{Epoch, Mono, SiteId};
@@ -35,7 +36,7 @@ pub enum Refusal {
     #[error("the store is behind this agent's memory: it was restored from an older copy")]
     Behind,
     /// A newer build wrote the record.
-    #[error("the record has version {0}, this build reads version {expected}", expected = super::RECORD_VERSION)]
+    #[error("the record has version {0}, this build reads up to {expected}", expected = super::RECORD_VERSION)]
     Version(u32),
 }
 
@@ -56,6 +57,8 @@ struct Present {
     revision: u64,
     arrived: Mono,
     counted: Duration,
+    /// The count goes on from here at the next reading.
+    count_from: Mono,
     exposure_since: Mono,
     epoch_since: Mono,
 }
@@ -69,6 +72,10 @@ pub struct Authority {
     memory: Option<Memory>,
     present: Option<Present>,
     hold: Option<Hold>,
+    /// When this agent promised last.
+    promised: Option<Mono>,
+    /// The newest epoch read as `open` since the start and since the last promise (C8).
+    open_seen: Option<Epoch>,
 }
 
 impl Authority {
@@ -86,6 +93,8 @@ impl Authority {
             memory,
             present: None,
             hold: None,
+            promised: None,
+            open_seen: None,
         }
     }
 
@@ -134,7 +143,7 @@ impl Authority {
     }
 
     fn check(&self, record: &Record, revision: u64) -> Result<(), Refusal> {
-        if record.version != super::RECORD_VERSION {
+        if !(1..=super::RECORD_VERSION).contains(&record.version) {
             return Err(Refusal::Version(record.version));
         }
         match &self.memory {
@@ -150,7 +159,7 @@ impl Authority {
         match &self.present {
             Some(present) if present.revision == revision => {
                 let step_max = self.timing.renew() * 2;
-                present.counted + arrived.since(present.arrived).min(step_max)
+                present.counted + arrived.since(present.count_from).min(step_max)
             }
             _ => Duration::ZERO,
         }
@@ -175,15 +184,116 @@ impl Authority {
         if record.site != self.site || self.hold.is_some_and(|hold| hold.epoch != record.epoch) {
             self.hold = None;
         }
+        if record.phase == Phase::Open {
+            self.open_seen = Some(record.epoch);
+        }
         let record = record.clone();
         self.present = Some(Present {
             record,
             revision,
             arrived,
             counted,
+            count_from: arrived,
             exposure_since,
             epoch_since,
         });
+    }
+
+    /// Answers the question of the other site's agent, and is bound by the answer.
+    ///
+    /// `registered`: the store holds this agent's incarnation, so that no twin of its name can
+    /// claim. `taking_over`: a named person asked this site to take over.
+    ///
+    /// # Errors
+    /// [`Denial`]; then nothing was promised.
+    pub fn handle_question(
+        &mut self,
+        now: Mono,
+        question: &Question,
+        registered: bool,
+        taking_over: bool,
+    ) -> Result<(), Denial> {
+        self.may_promise(now, question, registered, taking_over)?;
+        self.promised = Some(now);
+        self.open_seen = None;
+        // The count begins anew, so that a clock that jumps cannot end the promise early (C13).
+        if let Some(present) = &mut self.present {
+            present.counted = Duration::ZERO;
+            present.count_from = now;
+        }
+        Ok(())
+    }
+
+    fn may_promise(
+        &self,
+        now: Mono,
+        question: &Question,
+        registered: bool,
+        taking_over: bool,
+    ) -> Result<(), Denial> {
+        let (Some(memory), Some(present)) = (&self.memory, &self.present) else {
+            return Err(Denial::StoreNotRead);
+        };
+        let checks = [
+            (self.start_wait_left(now).is_zero(), Denial::StartedLately),
+            (registered, Denial::NotRegistered),
+            (question.identity == memory.identity, Denial::Stranger),
+            (question.epoch >= memory.epoch, Denial::OldEpoch),
+            (
+                question.site != self.site && present.record.site != self.site,
+                Denial::OwnSite,
+            ),
+            (!taking_over, Denial::TakeoverRequested),
+        ];
+        let denied = checks.into_iter().find(|(holds, _)| !holds);
+        denied.map_or(Ok(()), |(_, denial)| Err(denial))
+    }
+
+    /// Takes a complete round of promises for `epoch`: the right goes on from `sent`, the clock
+    /// before asking (C5).
+    ///
+    /// False if this agent does not know its own site as open in that epoch, since then there is
+    /// nothing to go on with.
+    pub fn handle_promised(&mut self, sent: Mono, epoch: Epoch) -> bool {
+        let open = self.present.as_ref().is_some_and(|present| {
+            let record = &present.record;
+            (record.site, record.epoch, record.phase) == (self.site, epoch, Phase::Open)
+        });
+        if open {
+            let deadline = sent.after(self.timing.hold());
+            let held = self.hold.filter(|hold| hold.deadline >= deadline);
+            self.hold = held.or(Some(Hold {
+                epoch,
+                sent,
+                deadline,
+            }));
+        }
+        open
+    }
+
+    /// What is left of the ttl in which a promise forbids claiming and opening (C6).
+    pub fn promise_left(&self, now: Mono) -> Duration {
+        self.promised.map_or(Duration::ZERO, |promised| {
+            self.timing.ttl().saturating_sub(now.since(promised))
+        })
+    }
+
+    /// Whether `epoch` was read as `open` since this agent's start and its last promise: only
+    /// then does a fence of that epoch bind everybody who could still write in it (C8).
+    pub fn saw_open(&self, epoch: Epoch) -> bool {
+        self.open_seen == Some(epoch)
+    }
+
+    /// How long this agent has counted on the present revision.
+    pub fn counted(&self) -> Duration {
+        self.present
+            .as_ref()
+            .map_or(Duration::ZERO, |present| present.counted)
+    }
+
+    /// How long this agent has run.
+    pub fn running_for(&self, now: Mono) -> Duration {
+        now.since(self.started)
     }
 
     /// The present record and its revision, if the store was read since the start.

@@ -191,6 +191,7 @@ pub static KEYS: &[Key] = &[
     key("policy.detection.timeout_ms", whole(10, 60_000), "How long one probe may take", "below the time between probes, so that probes never pile up").or("800"),
     key("policy.detection.failures", whole(1, 100), "Failed probes in a row after which a site counts as lost", "one proves nothing; many delay the verdict").or("3"),
     key("policy.detection.successes", whole(1, 100), "Good probes in a row after which a lost site counts as back", "keeps a site that comes and goes from counting as back").or("3"),
+    key("policy.detection.database_wait_s", whole(10, 3_600), "How long a silent database is left to its provider's own failover before its site hands the right over", "managed databases fail over within their cloud in one to two minutes, which loses nothing").or("150"),
     section("policy.promotion", "What bounds automatic promotions"),
     key("policy.promotion.block_window_s", whole(0, 30 * DAY_S), "How long after an automatic promotion the next one waits", "two sites must never take turns; an acknowledgement by a person lifts it. Usual: 3600"),
     key("policy.promotion.per_day", whole(0, 100), "Automatic promotions within 24 hours", "whoever needs more needs a person first. Usual: 2"),

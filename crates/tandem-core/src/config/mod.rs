@@ -172,6 +172,16 @@ pub struct DetectionPolicy {
     pub failures: u32,
     /// Good probes in a row before a lost site counts as back.
     pub successes: u32,
+    /// How long a silent database is left to its provider's own failover before its site hands
+    /// the right over, in seconds.
+    pub database_wait_s: u64,
+}
+
+impl DetectionPolicy {
+    /// How long a silent database is left to its provider.
+    pub fn database_wait(&self) -> Duration {
+        Duration::from_secs(self.database_wait_s)
+    }
 }
 
 /// Bounds of automatic promotions (design section 4, rule 12).

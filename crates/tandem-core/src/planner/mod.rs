@@ -8,6 +8,7 @@
 //! Refused: a state machine of our own. The state stands in the store's record and
 //! in the database; a second copy in memory could only disagree with them.
 
+mod intent;
 mod primary;
 mod reason;
 mod replica;
@@ -25,8 +26,12 @@ use serde::{Deserialize, Serialize};
 use crate::authority::{Authority, Exposure, ExposureWatch, Phase, Record, Refusal};
 use crate::config::Policy;
 use crate::database::DatabaseSeen;
-use crate::model::{Epoch, Mono, SiteId};
+use crate::model::{Epoch, Lsn, Mono, Name, SiteId};
 
+pub use intent::{
+    BOOK_VERSION, Book, Intent, REASON_MAX, REQUEST_LIFE_MAX, REQUESTS_MAX, Request, RequestKind,
+    StoredRequest, Unwritten,
+};
 pub use reason::{Language, Reason};
 pub use rules::{Rule, SafetyRule};
 
@@ -41,13 +46,13 @@ pub struct Place {
     pub witness: SiteId,
 }
 
-/// What people asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Intent {
-    /// Automation is paused by a named person.
-    pub paused: bool,
-    /// How long ago each automatic promotion of the last 24 hours was.
-    pub promotions: Vec<Duration>,
+/// An agent that the policy names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its site; the witness's name for its agent.
+    pub site: SiteId,
+    /// Its name.
+    pub name: Name,
 }
 
 /// Whether an observer reaches a site.
@@ -78,6 +83,39 @@ pub struct AgentStatus {
     pub database: Option<DatabaseSeen>,
     /// Whether the database answered when this was published.
     pub database_reachable: bool,
+    /// The newest version of the record that this build reads. A build that does not say reads 1.
+    #[serde(default = "oldest_version")]
+    pub reads_version: u32,
+    /// The change that is under way here, for the people who watch it.
+    #[serde(default)]
+    pub plan: Option<Running>,
+}
+
+fn oldest_version() -> u32 {
+    1
+}
+
+/// A change of the right to write that is under way at one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// What is being done.
+    pub work: Work,
+    /// The code of the step's reason, `TDM-1107`.
+    pub step: Name,
+    /// How long the agent has been at this step, in milliseconds.
+    pub since_ms: u64,
+}
+
+/// A change of the right to write that takes more than one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Work {
+    /// Taking over from a lost site.
+    Failover,
+    /// Handing the right over, losing nothing.
+    Switchover,
+    /// Taking back a right that the other site could not use.
+    Reclaim,
 }
 
 /// Another agent's status, and when this agent last saw it change.
@@ -107,6 +145,23 @@ pub struct Done {
     pub beat: Option<Mono>,
     /// The relay lets replication through.
     pub relay_open: bool,
+    /// Since when this agent has seen the subscription disabled; absent while it is enabled.
+    pub disabled_since: Option<Mono>,
+    /// The epoch for which this agent knows the guard as closed for good.
+    pub closed: Option<Epoch>,
+    /// The epoch for which this agent saw no application session *after* it had closed the guard.
+    pub emptied: Option<Epoch>,
+    /// The heartbeat that this agent sent after everything of its epoch had ended.
+    pub barrier: Option<(Epoch, u64)>,
+}
+
+/// The end of the other database's log, read from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherEnd {
+    /// The end of its log.
+    pub end: Lsn,
+    /// The clock before asking.
+    pub asked: Mono,
 }
 
 /// Everything that was seen. Nothing in it is a decision.
@@ -126,6 +181,10 @@ pub struct Seen<'a> {
     pub observations: &'a BTreeMap<SiteId, SiteHealth>,
     /// All other agents.
     pub peers: &'a [Peer],
+    /// Every agent that the policy names.
+    pub roster: &'a [Member],
+    /// The end of the other site's log, if its database could be asked from here.
+    pub other_end: Option<OtherEnd>,
     /// What was done already.
     pub done: Done,
 }
@@ -203,6 +262,25 @@ pub enum Action {
         /// The epoch it is written in.
         epoch: Epoch,
     },
+    /// End every session of the application role, and note when none is left; only after the
+    /// guard was closed.
+    EndSessions {
+        /// The epoch whose sessions end.
+        epoch: Epoch,
+    },
+    /// Write the last heartbeat of an epoch whose guard is closed and whose sessions have ended,
+    /// and note its number.
+    Barrier {
+        /// The epoch that ends.
+        epoch: Epoch,
+    },
+    /// Ask every agent of the other site to promise not to take over (the store does not answer).
+    AskPromises {
+        /// The epoch in which this site is open.
+        epoch: Epoch,
+    },
+    /// Ask the other site's database for the end of its log.
+    AskOtherEnd,
     /// Ask the store to make the witness's member its leader.
     LeadAtWitness,
 }
@@ -213,8 +291,12 @@ pub enum Action {
 pub enum Purpose {
     /// Keep the right.
     Renew,
-    /// Take over the other site's ended right.
+    /// Take over the other site's ended right, automatically.
     Claim,
+    /// Take over the other site's ended right, because a named person asked or approved.
+    ClaimRequested,
+    /// Take over from a source that has fenced itself.
+    TakeFenced,
     /// Take back the own right that ended.
     Reclaim,
     /// Open for writes.
@@ -225,6 +307,21 @@ pub enum Purpose {
     Return,
     /// Bounded again.
     Bound,
+    /// Begin the source's half of a switchover.
+    Switch,
+    /// End the source's half of a switchover.
+    Fence,
+}
+
+impl Purpose {
+    /// Whether the transaction must also compare this agent's incarnation key, so that a
+    /// forgotten twin of its name can neither claim nor open (design section 4, rule 9).
+    pub fn compares_incarnation(self) -> bool {
+        matches!(
+            self,
+            Self::Claim | Self::ClaimRequested | Self::TakeFenced | Self::Reclaim | Self::Open
+        )
+    }
 }
 
 /// What to do next, in order. Immutable; names the epoch it was made in.

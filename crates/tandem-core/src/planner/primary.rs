@@ -19,6 +19,17 @@ pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
     match context.record.phase {
         Phase::Claimed => open(context, draft),
         Phase::Open => keep(context, draft),
+        Phase::Switching | Phase::Fenced => take_back(context, draft),
+    }
+}
+
+/// A switchover that nobody drives is undone: only `open` opens a gate, so the source may take
+/// its right back at once with the next epoch.
+fn take_back(context: &Context<'_>, draft: &mut Draft) -> Reason {
+    let record = context.record;
+    draft.act(context.write(record.claimed_by(record.site), Purpose::Reclaim));
+    Reason::TakingBack {
+        epoch: record.epoch.next(),
     }
 }
 

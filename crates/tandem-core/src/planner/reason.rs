@@ -121,6 +121,10 @@ reasons! {
     Opening { epoch: Epoch => "the epoch" } "TDM-1109"
         "opening for writes in epoch {epoch}"
         "에포크 {epoch}에서 쓰기를 여는 중입니다"
+    /// A switchover that was begun is undone.
+    TakingBack { epoch: Epoch => "the new epoch" } "TDM-1110"
+        "a switchover was begun and is not finished: this site takes its right back with epoch {epoch}"
+        "시작된 전환이 끝나지 않아 이 사이트가 에포크 {epoch}로 권한을 되찾습니다"
     /// Steady state of the replica.
     Replicating { site: SiteId => "the primary", epoch: Epoch => "its epoch" } "TDM-1201"
         "replica of {site} (epoch {epoch})"

@@ -79,7 +79,7 @@ pub(super) fn for_claim(context: &Context<'_>) -> Vec<Rule> {
         .and_then(|seen| seen.schema_hash.as_ref());
     rules([
         (SafetyRule::ModeAutomatic, policy.mode == Mode::Automatic),
-        (SafetyRule::NotPaused, !intent.paused),
+        (SafetyRule::NotPaused, !intent.is_paused()),
         (SafetyRule::WitnessAgrees, witness_agrees(context)),
         (
             SafetyRule::ExposureBounded,
@@ -144,7 +144,7 @@ fn may_promote_again(context: &Context<'_>) -> bool {
     let promotion = &context.policy.promotion;
     let window = Duration::from_secs(promotion.block_window_s);
     let day = Duration::from_secs(24 * 3600);
-    let ages = &context.intent.promotions;
-    let today = ages.iter().filter(|age| **age < day).count();
-    ages.iter().all(|age| *age >= window) && today < promotion.per_day as usize
+    let today = context.intent.promotions.iter().filter(|age| **age < day);
+    let calm = context.intent.unacknowledged().all(|age| age >= window);
+    calm && today.count() < promotion.per_day as usize
 }

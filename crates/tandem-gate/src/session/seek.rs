@@ -23,11 +23,11 @@ use super::cancel::{Home, peers};
 use super::flow::Flow;
 use crate::protocol::frame::Message;
 use crate::protocol::refusal::{CANNOT_CONNECT_NOW, Refusal, TOO_MANY, sqlstate};
-use crate::right::Why;
 use crate::roster::{Held, Port};
 use crate::settings::{Bounds, HELD_MAX};
 use crate::socket;
 use crate::term::{Route, Term};
+use tandem_core::gate::Why;
 
 /// A server leg that has said its first word, which is still to be sent.
 #[derive(Debug)]

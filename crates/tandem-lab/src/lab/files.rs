@@ -249,6 +249,7 @@ fn policy() -> Policy {
             timeout_ms: 400,
             failures: 3,
             successes: 3,
+            database_wait_s: 150,
         },
         promotion: PromotionPolicy {
             block_window_s: 3_600,

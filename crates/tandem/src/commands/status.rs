@@ -155,6 +155,7 @@ fn role(role: Option<Role>, language: Language) -> &'static str {
     let (english, korean) = match role {
         Some(Role::Primary) => ("primary", "주 사이트"),
         Some(Role::Claiming) => ("claiming", "권한 획득 중"),
+        Some(Role::Leaving) => ("handing over", "권한 이양 중"),
         Some(Role::Replica) => ("replica", "복제본"),
         Some(Role::Fenced) => ("fenced", "격리됨"),
         Some(Role::Witness) => ("witness", "증인"),

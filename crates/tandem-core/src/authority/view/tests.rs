@@ -138,10 +138,10 @@ fn c12_a_rebuilt_store_is_a_stranger() {
 #[test]
 fn a_newer_record_is_refused() {
     let mut newer = record();
-    newer.version = 2;
+    newer.version = 3;
     assert_eq!(
         view("aws").handle_reading(at(0), &newer, 7),
-        Err(Refusal::Version(2))
+        Err(Refusal::Version(3))
     );
 }
 

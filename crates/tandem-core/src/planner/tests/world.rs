@@ -17,8 +17,8 @@ use crate::config::{
 use crate::database::{DatabaseSeen, GuardSeen, Heartbeat, Prepared, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, SiteId};
 use crate::planner::{
-    Action, AgentStatus, Done, Intent, Language, Look, Peer, Place, Plan, Reason, Report, Seen,
-    SiteHealth, plan, remaining,
+    Action, AgentStatus, Done, Intent, Language, Look, Member, Peer, Place, Plan, Reason, Report,
+    Seen, SiteHealth, plan, remaining,
 };
 
 const STEP_MS: u64 = 250;
@@ -48,6 +48,7 @@ fn policy() -> Policy {
             timeout_ms: 200,
             failures: 8,
             successes: 8,
+            database_wait_s: 150,
         },
         promotion: PromotionPolicy {
             block_window_s: 3600,
@@ -97,6 +98,7 @@ pub(super) struct World {
     statuses: BTreeMap<&'static str, AgentStatus>,
     databases: BTreeMap<SiteId, Database>,
     agents: Vec<Agent>,
+    roster: Vec<Member>,
     cuts: BTreeSet<(String, String)>,
     transcript: String,
 }
@@ -132,6 +134,7 @@ impl World {
         ];
         let agents =
             agents.map(|(name, at, other)| Agent::new(name, at, other, &policy, None, Mono(0)));
+        let roster = agents.each_ref().map(Agent::member).into();
         Self {
             now: Mono(0),
             policy,
@@ -140,6 +143,7 @@ impl World {
             statuses: BTreeMap::new(),
             databases,
             agents: agents.into(),
+            roster,
             cuts: BTreeSet::new(),
             transcript: String::new(),
         }
@@ -275,6 +279,8 @@ impl World {
                 observations: agent.observations(),
                 database_reachable: database.is_some(),
                 database,
+                reads_version: crate::authority::RECORD_VERSION,
+                plan: None,
             };
             self.statuses.insert(agent.name, status);
         }
@@ -333,6 +339,8 @@ impl World {
             database: look.as_ref(),
             observations: &observations,
             peers: &agent.peers,
+            roster: &self.roster,
+            other_end: None,
             done: agent.done,
         })
     }
@@ -370,7 +378,11 @@ impl World {
             Action::Write {
                 revision, record, ..
             } => return self.write(index, *revision, record),
-            Action::LeadAtWitness => {}
+            Action::LeadAtWitness
+            | Action::AskPromises { .. }
+            | Action::AskOtherEnd
+            | Action::EndSessions { .. }
+            | Action::Barrier { .. } => {}
             _ if !database_alive => {}
             Action::Receive | Action::StopReceiving => {
                 let open = *action == Action::Receive;
@@ -451,6 +463,13 @@ impl Agent {
             counter: 0,
             said: String::new(),
             serves_until: Mono(0),
+        }
+    }
+
+    fn member(&self) -> Member {
+        Member {
+            site: self.place.site,
+            name: self.name.into(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The right to write, as this gate knows it: pure, time as argument.
+//! The right to write, as a gate knows it: pure, time as argument.
 //!
 //! Intuition: every agent of the own site is asked again and again; each answer
 //! is a promise counted from *before* it was asked for. The best promise of the
@@ -8,12 +8,15 @@
 //! Refused: keeping a deadline across epochs. A later epoch may belong to the
 //! other site, and a late answer of the earlier one must not open this gate.
 
-use std::fmt;
-use std::time::Duration;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
 
 use serde::Serialize;
-use tandem_core::model::{Epoch, Mono, SiteId};
-use tandem_core::wire::Remaining;
+
+use crate::model::{Epoch, Mono, SiteId};
+use crate::wire::Remaining;
 
 /// How long an answer speaks for the present when another agent disagrees: eight
 /// asks of 250 ms. Older answers still lead to the other site when no agent
@@ -100,7 +103,7 @@ pub struct Answer {
 }
 
 /// Everything heard from the agents of the own site.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rights {
     own: SiteId,
     remaining_max: Duration,
@@ -110,7 +113,7 @@ pub struct Rights {
 
 impl Rights {
     /// Nothing heard yet. `remaining_max` is what one renewal can give at most
-    /// ([`AuthorityPolicy::hold`](tandem_core::config::AuthorityPolicy::hold));
+    /// ([`AuthorityPolicy::hold`](crate::config::AuthorityPolicy::hold));
     /// an answer that promises more is cut to it.
     pub fn new(own: SiteId, agents: usize, remaining_max: Duration) -> Self {
         let answers = vec![None; agents];
@@ -212,6 +215,8 @@ impl Rights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
+    use alloc::string::String;
 
     fn site(name: &str) -> SiteId {
         name.parse().unwrap()
