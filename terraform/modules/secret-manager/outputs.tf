@@ -1,0 +1,4 @@
+output "secret_id" {
+  description = "projects/PROJECT/secrets/NAME."
+  value       = google_secret_manager_secret.this.id
+}
