@@ -65,35 +65,19 @@ run "shape" {
     error_message = "Both pools and their origins, in both directions."
   }
   assert {
-    condition     = output.warnings == [] && output.hostname == "crm.example.com" && output.load_balancer_id == cloudflare_load_balancer.this.id && output.monitor_id == cloudflare_load_balancer_monitor.this.id && cloudflare_load_balancer_monitor.this.account_id == var.cloudflare_account_id && cloudflare_load_balancer_monitor.this.description == "crm-dr: is crm.example.com well?" && keys(output.pool_ids) == ["aws", "gcp"]
+    condition     = length(output.warnings) == 0 && output.hostname == "crm.example.com" && output.load_balancer_id == cloudflare_load_balancer.this.id && output.monitor_id == cloudflare_load_balancer_monitor.this.id && cloudflare_load_balancer_monitor.this.account_id == var.cloudflare_account_id && cloudflare_load_balancer_monitor.this.description == "crm-dr: is crm.example.com well?" && keys(output.pool_ids) == ["aws", "gcp"]
     error_message = "Nothing to warn of: ${jsonencode(output.warnings)}"
   }
 }
 
-run "record_below_the_domain" {
+run "an_apply_cannot_undo_a_failover" {
   variables {
-    domain_name     = "example.com"
-    dns_record_name = "app"
-    primary_cloud   = "gcp"
+    primary_cloud = "gcp"
+    pool_weights  = { aws = 1, gcp = 0 }
   }
   assert {
-    condition     = cloudflare_load_balancer.this.name == "app.example.com" && one([for h in cloudflare_load_balancer_monitor.this.header : h.values]) == toset(["app.example.com"])
-    error_message = "Else the balancer is called record.domain, and so is the probe's host."
-  }
-  assert {
-    condition     = cloudflare_load_balancer.this.default_pool_ids == tolist([cloudflare_load_balancer_pool.this["gcp"].id, cloudflare_load_balancer_pool.this["aws"].id]) && cloudflare_load_balancer.this.fallback_pool_id == cloudflare_load_balancer_pool.this["gcp"].id
-    error_message = "primary_cloud decides the order and the fallback."
-  }
-}
-
-run "no_failover" {
-  variables {
-    enable_failover    = false
-    notification_email = null
-  }
-  assert {
-    condition     = cloudflare_load_balancer.this.default_pool_ids == tolist([cloudflare_load_balancer_pool.this["aws"].id]) && !one(cloudflare_load_balancer.this.adaptive_routing).failover_across_pools && length(cloudflare_notification_policy.health) == 0 && length(output.warnings) == 2
-    error_message = "enable_failover = false pins everything to the primary cloud, and says so."
+    condition     = cloudflare_load_balancer.this.default_pool_ids[0] == output.pool_ids["aws"] && cloudflare_load_balancer.this.fallback_pool_id == output.pool_ids["aws"] && one(cloudflare_load_balancer.this.random_steering).pool_weights[output.pool_ids["gcp"]] == 0.5
+    error_message = "Order, fallback and weights belong to Tandem once they exist: Terraform leaves them as they are."
   }
 }
 
