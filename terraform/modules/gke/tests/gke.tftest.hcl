@@ -18,7 +18,7 @@ variables {
 
 run "shape" {
   assert {
-    condition     = [for a in google_container_node_pool.this["application"].autoscaling : [a.total_min_node_count, a.total_max_node_count, a.min_node_count, a.max_node_count, a.location_policy]] == [[3, 10, null, null, "BALANCED"]]
+    condition     = alltrue([for a in google_container_node_pool.this["application"].autoscaling : a.total_min_node_count == 3 && a.total_max_node_count == 10 && a.min_node_count == null && a.max_node_count == null && a.location_policy == "BALANCED"])
     error_message = "Limits are totals, never per zone: 3 to 10 must not become 9 to 30."
   }
   assert {
