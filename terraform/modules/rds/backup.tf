@@ -29,14 +29,16 @@ resource "aws_backup_plan" "this" {
     schedule          = "cron(0 19 * * ? *)"
 
     lifecycle {
-      delete_after = 7
+      delete_after                              = 7
+      opt_in_to_archive_for_supported_resources = false
     }
 
     copy_action {
       destination_vault_arn = "arn:aws:backup:${local.copy_region}:${local.copy_account}:backup-vault:${var.backup_copy_vault}"
 
       lifecycle {
-        delete_after = var.backup_retention_period
+        delete_after                              = var.backup_retention_period
+        opt_in_to_archive_for_supported_resources = false
       }
     }
   }

@@ -76,7 +76,7 @@ output "private_route_table_ids" {
 
 output "nat_public_ips" {
   description = "Addresses that this site's connections come from; global/witness admits them."
-  value       = try(one(module.network[*].nat_public_ips), [])
+  value       = flatten(module.network[*].nat_public_ips)
 }
 
 output "security_group_ids" {

@@ -99,7 +99,7 @@ run "given_password_and_copy" {
     error_message = "The copy goes to the other account and region."
   }
   assert {
-    condition     = one([for r in aws_backup_plan.this["this"].rule : [r.target_vault_name, r.schedule, one(r.lifecycle[*].delete_after), one(one(r.copy_action[*].lifecycle)[*].delete_after)]]) == [aws_backup_vault.this["this"].name, "cron(0 19 * * ? *)", 7, 30] && aws_backup_vault.this["this"].kms_key_arn == aws_kms_key.this.arn
+    condition     = one([for r in aws_backup_plan.this["this"].rule : [r.target_vault_name, r.schedule, one(r.lifecycle[*].delete_after), one(one(r.copy_action[*].lifecycle)[*].delete_after), one(r.lifecycle[*].opt_in_to_archive_for_supported_resources), one(one(r.copy_action[*].lifecycle)[*].opt_in_to_archive_for_supported_resources)]]) == [aws_backup_vault.this["this"].name, "cron(0 19 * * ? *)", 7, 30, false, false] && aws_backup_vault.this["this"].kms_key_arn == aws_kms_key.this.arn
     error_message = "Daily; a week here, the full retention there."
   }
   assert {
