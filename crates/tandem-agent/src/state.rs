@@ -140,7 +140,9 @@ impl Shared {
             database: state.database.as_ref(),
             observations: &state.observations,
             peers: &state.peers,
+            agent: &self.name,
             roster: &self.roster,
+            edge: None,
             other_end: None,
             done: Done {
                 armed: state.armed,

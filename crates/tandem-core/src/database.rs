@@ -49,6 +49,9 @@ pub struct SubscriptionSeen {
     pub tables_total: u32,
     /// Position up to which the publisher's commits are applied here (origin's `remote_lsn`).
     pub origin: Option<Lsn>,
+    /// End of the publisher's log as the worker last heard it, having applied every commit before.
+    #[serde(default)]
+    pub received: Option<Lsn>,
     /// Errors while applying, since statistics were reset.
     pub apply_errors: u64,
 }

@@ -210,6 +210,7 @@ impl World {
             tables_ready: 2,
             tables_total: 2,
             origin: Some(Lsn(7)),
+            received: Some(Lsn(7)),
             apply_errors: 0,
         });
         aws.state().seen.slot = Some(SlotSeen {

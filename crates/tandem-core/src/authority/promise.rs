@@ -66,6 +66,9 @@ pub enum Denial {
     /// The epoch has passed (C7).
     #[error("the agent knows a newer epoch")]
     OldEpoch,
+    /// The record says that the epoch is being handed over (C8).
+    #[error("the epoch is not open in the store")]
+    NotOpen,
     /// Only the other site's promise means something.
     #[error("the agent's own site holds the right to write, or asks")]
     OwnSite,

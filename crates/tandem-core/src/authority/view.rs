@@ -240,6 +240,10 @@ impl Authority {
             (question.identity == memory.identity, Denial::Stranger),
             (question.epoch >= memory.epoch, Denial::OldEpoch),
             (
+                question.epoch > present.record.epoch || present.record.phase == Phase::Open,
+                Denial::NotOpen,
+            ),
+            (
                 question.site != self.site && present.record.site != self.site,
                 Denial::OwnSite,
             ),
@@ -333,6 +337,16 @@ impl Authority {
         self.present
             .as_ref()
             .map(|present| self.timing.ttl().saturating_sub(present.counted))
+    }
+
+    /// A moment at which the present right had certainly ended; `None` while it may go on.
+    ///
+    /// The count never runs ahead of the clock, so the moment lies at or after a full ttl from
+    /// the arrival that first showed the present revision.
+    pub fn expired_since(&self) -> Option<Mono> {
+        let present = self.present.as_ref()?;
+        let over = present.counted.checked_sub(self.timing.ttl())?;
+        Some(present.count_from.before(over))
     }
 
     /// Whether the present right has certainly ended, by a fresh reading.

@@ -9,6 +9,7 @@
 //! in the database; a second copy in memory could only disagree with them.
 
 mod intent;
+mod matrix;
 mod primary;
 mod reason;
 mod replica;
@@ -24,14 +25,15 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{Authority, Exposure, ExposureWatch, Phase, Record, Refusal};
-use crate::config::Policy;
-use crate::database::DatabaseSeen;
+use crate::config::{Mode, Policy};
+use crate::database::{DatabaseSeen, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, Name, SiteId};
 
 pub use intent::{
     BOOK_VERSION, Book, Intent, REASON_MAX, REQUEST_LIFE_MAX, REQUESTS_MAX, Request, RequestKind,
     StoredRequest, Unwritten,
 };
+pub use matrix::Class;
 pub use reason::{Language, Reason};
 pub use rules::{Rule, SafetyRule};
 
@@ -181,8 +183,13 @@ pub struct Seen<'a> {
     pub observations: &'a BTreeMap<SiteId, SiteHealth>,
     /// All other agents.
     pub peers: &'a [Peer],
+    /// This agent's own name.
+    pub agent: &'a str,
     /// Every agent that the policy names.
     pub roster: &'a [Member],
+    /// What the edge says about the sites, if it could be asked: shown, never counted for a
+    /// promotion, since it may be more than a minute late.
+    pub edge: Option<&'a BTreeMap<SiteId, SiteHealth>>,
     /// The end of the other site's log, if its database could be asked from here.
     pub other_end: Option<OtherEnd>,
     /// What was done already.
@@ -345,26 +352,74 @@ pub struct Report {
     pub reason: Reason,
     /// Every safety rule that was asked, in order.
     pub rules: Vec<Rule>,
+    /// What the observers together say about the site that holds the right.
+    #[serde(default)]
+    pub class: Class,
+    /// In mode `observe`: what would have been done.
+    #[serde(default)]
+    pub would: Option<Would>,
 }
+
+/// What mode `observe` would have done, were it `automatic`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Would {
+    /// The reason it would have reported.
+    pub reason: Reason,
+    /// Whether it would have done anything but report.
+    pub acts: bool,
+    /// How long writes would have stopped at most, in milliseconds, if the holder were lost now.
+    pub rto_ms: u64,
+    /// The acknowledged work that could have been lost, in milliseconds; absent while nothing
+    /// bounds it, since no gate holds writes to the bound.
+    pub rpo_ms: Option<u64>,
+}
+
+/// SQL of a promotion, measured at about 0.1 s, with room for a busy server.
+const PROMOTION: Duration = Duration::from_millis(300);
 
 /// Decides what this agent does next, and says why.
 pub fn plan(policy: &Policy, intent: &Intent, seen: &Seen<'_>, now: Mono) -> (Plan, Report) {
     let mut draft = Draft::new(seen);
-    let reason = decide(policy, intent, seen, now, &mut draft);
-    let Draft { plan, rules } = draft;
+    let mut reason = decide(policy, intent, seen, now, &mut draft);
+    let mut would = None;
+    if policy.mode == Mode::Observe
+        && let Some((record, _)) = seen.authority.present()
+    {
+        would = Some(expectation(policy, seen, reason, &draft.plan));
+        draft.plan.actions.clear();
+        reason = Reason::ObserveOnly { site: record.site };
+    }
+    let Draft { plan, rules, class } = draft;
     let report = Report {
         site: seen.place.site,
         epoch: plan.epoch,
         reason,
         rules,
+        class,
+        would,
     };
     (plan, report)
+}
+
+/// What `observe` says instead of acting.
+fn expectation(policy: &Policy, seen: &Seen<'_>, reason: Reason, plan: &Plan) -> Would {
+    let wait = seen
+        .authority
+        .expiry_left()
+        .unwrap_or(policy.authority.ttl());
+    Would {
+        reason,
+        acts: !plan.actions.is_empty(),
+        rto_ms: millis(wait + PROMOTION),
+        rpo_ms: None,
+    }
 }
 
 /// A plan in the making.
 pub(crate) struct Draft {
     plan: Plan,
     rules: Vec<Rule>,
+    class: Class,
 }
 
 impl Draft {
@@ -380,6 +435,7 @@ impl Draft {
                 actions: Vec::new(),
             },
             rules: Vec::new(),
+            class: Class::Unknown,
         }
     }
 
@@ -408,17 +464,20 @@ fn decide(
     let Some((record, revision)) = seen.authority.present() else {
         return Reason::StoreNotRead {};
     };
-    if seen.place.site == seen.place.witness {
+    let place = seen.place;
+    let sites = (record.site, replica_of(seen, record.site));
+    draft.class = matrix::classify(policy, seen, sites, now);
+    if place.site == place.witness {
         draft.act(Action::LeadAtWitness);
         return Reason::WitnessWatches {
             site: record.site,
             epoch: record.epoch,
         };
     }
-    if policy.mode == crate::config::Mode::Observe {
-        return Reason::ObserveOnly { site: record.site };
-    }
     let context = Context {
+        // `observe` decides as `automatic` would, and does nothing of it.
+        automatic: policy.mode != Mode::Confirm,
+        class: draft.class,
         policy,
         intent,
         seen,
@@ -431,6 +490,19 @@ fn decide(
     } else {
         close_old_guard(seen, now, draft);
         replica::decide(&context, draft)
+    }
+}
+
+/// The data site that does not hold the right. The witness finds it in the roster.
+fn replica_of(seen: &Seen<'_>, holder: SiteId) -> SiteId {
+    let place = seen.place;
+    let mut data_sites = seen.roster.iter().map(|member| member.site);
+    match place.site {
+        site if site == holder => place.other,
+        site if site != place.witness => site,
+        _ => data_sites
+            .find(|site| *site != holder && *site != place.witness)
+            .unwrap_or(place.other),
     }
 }
 
@@ -449,6 +521,8 @@ fn close_old_guard(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
 
 /// What the deciding functions look at.
 pub(crate) struct Context<'a> {
+    automatic: bool,
+    class: Class,
     policy: &'a Policy,
     intent: &'a Intent,
     seen: &'a Seen<'a>,
@@ -457,7 +531,39 @@ pub(crate) struct Context<'a> {
     revision: u64,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    fn own(&self) -> SiteId {
+        self.seen.place.site
+    }
+
+    /// What a person asked for that gives the right to this site.
+    fn takeover(&self) -> Option<&'a Request> {
+        let request = self.intent.move_out_of(self.record.epoch)?;
+        (request.kind.target() == Some(self.own()) && self.record.site != self.own())
+            .then_some(request)
+    }
+
+    /// The takeover that a person asked for whatever the holder does.
+    fn forced(&self) -> Option<&'a Request> {
+        self.takeover()
+            .filter(|request| matches!(request.kind, RequestKind::Failover { .. }))
+    }
+
+    fn is_approved(&self) -> bool {
+        self.intent.is_approved(self.record.epoch)
+    }
+
+    fn subscription(&self) -> Option<SubscriptionSeen> {
+        self.seen.database_now(self.now)?.subscription
+    }
+
+    /// The newest heartbeat of the present epoch's holder that is applied here.
+    fn applied(&self) -> Option<u64> {
+        let heartbeat = self.seen.database_now(self.now)?.applied?;
+        let of_holder = (heartbeat.site, heartbeat.epoch) == (self.record.site, self.record.epoch);
+        of_holder.then_some(heartbeat.seq)
+    }
+
     fn write(&self, record: Record, purpose: Purpose) -> Action {
         Action::Write {
             revision: self.revision,
@@ -496,9 +602,12 @@ pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> (Duration, Opti
         return (Duration::ZERO, None, false);
     };
     let writer = (record.phase == Phase::Open).then_some(record.site);
-    let fresh = writer.is_some()
-        && seen.authority.is_fresh(now)
-        && seen.authority.expiry_left() != Some(Duration::ZERO);
+    let renewed =
+        seen.authority.is_fresh(now) && seen.authority.expiry_left() != Some(Duration::ZERO);
+    // Without the store: the holder's own deadline, or its question that this site answered.
+    let promised = seen.authority.open_until().is_some_and(|held| now < held)
+        || !seen.authority.promise_left(now).is_zero();
+    let fresh = writer.is_some() && (renewed || promised);
     let armed = seen.done.armed.filter(|(epoch, _)| *epoch == record.epoch);
     let until = serve_until(policy, seen.authority, seen.exposure).filter(|_| armed.is_some());
     (
@@ -506,4 +615,8 @@ pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> (Duration, Opti
         writer,
         fresh,
     )
+}
+
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,8 +6,10 @@
 
 use core::time::Duration;
 
-use super::{Action, Context, Draft, Purpose, Reason};
-use crate::authority::{Exposure, Phase};
+use super::replica::HANDOVER_MAX;
+use super::rules::{self, Rule, SafetyRule};
+use super::{Action, Class, Context, Draft, Purpose, Reason, RequestKind, matrix, millis};
+use crate::authority::{Exposure, Fence, Phase, RECORD_VERSION};
 use crate::database::DatabaseSeen;
 use crate::model::Mono;
 
@@ -15,21 +17,15 @@ use crate::model::Mono;
 /// the other site may take its right back (I7: every plan ends).
 const PREPARE_MAX: Duration = Duration::from_secs(30);
 
+/// A source that is not fenced so long after its last deadline ended takes its right back.
+const FENCE_MAX: Duration = Duration::from_secs(10);
+
 pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
     match context.record.phase {
         Phase::Claimed => open(context, draft),
-        Phase::Open => keep(context, draft),
-        Phase::Switching | Phase::Fenced => take_back(context, draft),
-    }
-}
-
-/// A switchover that nobody drives is undone: only `open` opens a gate, so the source may take
-/// its right back at once with the next epoch.
-fn take_back(context: &Context<'_>, draft: &mut Draft) -> Reason {
-    let record = context.record;
-    draft.act(context.write(record.claimed_by(record.site), Purpose::Reclaim));
-    Reason::TakingBack {
-        epoch: record.epoch.next(),
+        Phase::Open => stay_or_leave(context, draft),
+        Phase::Switching => close(context, draft),
+        Phase::Fenced => hand_over(context, draft),
     }
 }
 
@@ -56,16 +52,27 @@ fn open(context: &Context<'_>, draft: &mut Draft) -> Reason {
         });
         return Reason::Preparing { epoch };
     }
-    let wait = seen.authority.start_wait_left(*now);
-    if !wait.is_zero() {
-        return Reason::StartWait {
-            epoch,
-            left_ms: millis(wait),
-        };
+    if let Some(reason) = must_wait(context) {
+        return reason;
     }
     draft.plan.actions.clear();
     draft.act(context.write(record.opened(), Purpose::Open));
     Reason::Opening { epoch }
+}
+
+/// Whoever may have forgotten what it did, or has promised, opens and takes nothing (C6, C7).
+fn must_wait(context: &Context<'_>) -> Option<Reason> {
+    let (authority, epoch) = (context.seen.authority, context.record.epoch);
+    let start = authority.start_wait_left(context.now);
+    let promise = authority.promise_left(context.now);
+    if !start.is_zero() {
+        let left_ms = millis(start);
+        return Some(Reason::StartWait { epoch, left_ms });
+    }
+    (!promise.is_zero()).then_some(Reason::PromiseBinds {
+        epoch,
+        left_ms: millis(promise),
+    })
 }
 
 impl Context<'_> {
@@ -81,10 +88,78 @@ impl Context<'_> {
         let mine_to_reclaim = self.record.last_open.site == self.record.site;
         !mine_to_reclaim && self.seen.authority.epoch_known_for(self.now) > PREPARE_MAX
     }
+
+    /// The own database has been silent for longer than its provider needs for a failover, and
+    /// the other site could take over.
+    fn silent_for_too_long(&self) -> Option<Duration> {
+        let silent = match self.seen.database {
+            Some(look) => self.now.since(look.arrived),
+            None => self.seen.authority.running_for(self.now),
+        };
+        let wait = self.policy.detection.database_wait();
+        (silent >= wait && self.replica_ready()).then_some(silent)
+    }
 }
 
-/// Steady state: renew, change the exposure when it must, arm the guard, beat.
-fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
+/// The source of a planned change, or a site that must give up, leaves; any other stays open.
+fn stay_or_leave(context: &Context<'_>, draft: &mut Draft) -> Reason {
+    let Context { intent, record, .. } = context;
+    let epoch = record.epoch;
+    if let Some(silent) = context.silent_for_too_long() {
+        return Reason::Yielding {
+            epoch,
+            silent_ms: millis(silent),
+        };
+    }
+    let request = intent.move_out_of(epoch);
+    let leaving = request.filter(|request| request.kind.target() == Some(context.seen.place.other));
+    let Some(request) = leaving else {
+        return keep(context, draft);
+    };
+    let rules = rules::for_switch(context, request);
+    let failed = rules.iter().find(|rule| !rule.passed).copied();
+    draft.ask(rules);
+    match failed {
+        None => {
+            draft.act(context.write(record.switching(), Purpose::Switch));
+            Reason::Switching {
+                epoch,
+                left_ms: context.policy.authority.ttl_ms,
+            }
+        }
+        // The other site's agents and data are the person's risk, not the source's reason to stay.
+        Some(_) if is_forced(request.kind) && !is_switchable(context) => {
+            Reason::LettingGo { epoch }
+        }
+        Some(Rule { rule, .. }) => stay(context, rule, draft),
+    }
+}
+
+fn is_forced(kind: RequestKind) -> bool {
+    matches!(kind, RequestKind::Failover { .. })
+}
+
+/// The records of a switchover may be written, and the database can be fenced.
+fn is_switchable(context: &Context<'_>) -> bool {
+    let fenceable = context.seen.database_now(context.now).is_some();
+    fenceable && context.record.version >= crate::authority::SWITCHOVER_VERSION
+}
+
+/// A request that cannot be granted changes nothing; the person reads why.
+fn stay(context: &Context<'_>, rule: SafetyRule, draft: &mut Draft) -> Reason {
+    let epoch = context.record.epoch;
+    match keep(context, draft) {
+        Reason::Writing { .. } => Reason::RequestRefused { epoch, rule },
+        trouble => trouble,
+    }
+}
+
+/// The source's half, first step: gates are closed by the phase itself, now guard and sessions.
+///
+/// The record is not renewed, so the count on its revision is the count on every deadline that
+/// was given out before it (C2). No session after the guard was closed for good ends the wait
+/// sooner, since no agent can arm this epoch again (C3).
+fn close(context: &Context<'_>, draft: &mut Draft) -> Reason {
     let Context {
         seen,
         now,
@@ -92,10 +167,67 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
         policy,
         ..
     } = context;
+    let (authority, epoch) = (seen.authority, record.epoch);
+    if authority.counted() >= policy.authority.ttl() + FENCE_MAX {
+        return take_back(context, draft);
+    }
+    let emptied = seen.done.closed == Some(epoch) && seen.done.emptied == Some(epoch);
+    let ended = emptied || authority.is_expired(*now);
+    let barrier = seen.done.barrier.filter(|(of, _)| *of == epoch);
+    if seen.done.closed != Some(epoch) {
+        draft.act(Action::CloseGuard { epoch });
+    }
+    match barrier {
+        Some((_, barrier)) if ended && seen.done.closed == Some(epoch) => {
+            draft.act(context.write(record.fenced(Fence { barrier }), Purpose::Fence));
+        }
+        _ if ended && seen.done.closed == Some(epoch) => draft.act(Action::Barrier { epoch }),
+        _ => draft.act(Action::EndSessions { epoch }),
+    }
+    Reason::Switching {
+        epoch,
+        left_ms: millis(authority.expiry_left().unwrap_or_default()),
+    }
+}
+
+/// The source's half is done: wait for the target, but not for ever.
+fn hand_over(context: &Context<'_>, draft: &mut Draft) -> Reason {
+    let counted = context.seen.authority.counted();
+    let left = HANDOVER_MAX.saturating_sub(counted);
+    if left.is_zero() {
+        return take_back(context, draft);
+    }
+    Reason::HandedOver {
+        epoch: context.record.epoch,
+        left_ms: millis(left),
+    }
+}
+
+/// A switchover that does not come to its end is undone: only `open` opens a gate, so the source
+/// may take its right back at once with the next epoch.
+fn take_back(context: &Context<'_>, draft: &mut Draft) -> Reason {
+    if let Some(reason) = must_wait(context) {
+        return reason;
+    }
+    let record = context.record;
+    draft.act(context.write(record.claimed_by(record.site), Purpose::Reclaim));
+    Reason::TakingBack {
+        epoch: record.epoch.next(),
+    }
+}
+
+/// Steady state: renew, change the exposure when it must, arm the guard, beat.
+fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
+    let Context {
+        seen, now, record, ..
+    } = context;
     let epoch = record.epoch;
     let writing = change_exposure(context, draft);
     if writing.is_none() {
         renew_if_due(context, draft);
+    }
+    if context.class == Class::StoreSilent {
+        draft.act(Action::AskPromises { epoch });
     }
     if seen.done.relay_open {
         draft.act(Action::StopReceiving);
@@ -104,15 +236,24 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
         return Reason::RightNotHeld { epoch };
     };
     beat_if_due(context, draft);
-    let until = super::serve_until(policy, seen.authority, seen.exposure);
+    let until = super::serve_until(context.policy, seen.authority, seen.exposure);
     arm_if_due(context, until, draft);
     if seen.database_now(*now).is_none() {
         return Reason::DatabaseUnreachable { epoch };
     }
-    if let Some(reason) = writing {
-        return reason;
-    }
+    writing.unwrap_or_else(|| serving(context, until, held))
+}
+
+fn serving(context: &Context<'_>, until: Option<Mono>, held: Mono) -> Reason {
+    let Context {
+        seen, now, record, ..
+    } = context;
+    let epoch = record.epoch;
     match until {
+        Some(until) if *now < until && context.class == Class::StoreSilent => Reason::OnPromises {
+            epoch,
+            left_ms: millis(now.until(until)),
+        },
         Some(until) if *now < until => Reason::Writing {
             epoch,
             exposure: record.exposure,
@@ -136,8 +277,20 @@ fn renew_if_due(context: &Context<'_>, draft: &mut Draft) {
     } = context;
     let hold = seen.authority.hold();
     if hold.is_none_or(|hold| now.since(hold.sent) >= policy.authority.renew()) {
-        draft.act(context.write(record.renewed(), Purpose::Renew));
+        let version = agreed_version(context);
+        draft.act(context.write(record.renewed().in_version(version), Purpose::Renew));
     }
+}
+
+/// The newest version that every agent of the policy reads; the record rises to it.
+fn agreed_version(context: &Context<'_>) -> u32 {
+    let present = context.record.version;
+    if present < RECORD_VERSION
+        && matrix::all_read(context.seen, context.seen.agent, RECORD_VERSION)
+    {
+        return RECORD_VERSION;
+    }
+    present
 }
 
 fn beat_if_due(context: &Context<'_>, draft: &mut Draft) {
@@ -195,7 +348,7 @@ fn change_exposure(context: &Context<'_>, draft: &mut Draft) -> Option<Reason> {
                 age_ms: millis(age),
             })
         }
-        Exposure::Unbounded if calm && replica_ready(context) => {
+        Exposure::Unbounded if calm && context.replica_ready() => {
             draft.act(context.write(record.exposed(Exposure::Returning), Purpose::Return));
             Some(Reason::ReturningToBound { epoch })
         }
@@ -226,19 +379,15 @@ fn peer_is_late(context: &Context<'_>) -> bool {
     same_epoch && seen.exposure.waiting(*now) > alarm && seen.database_now(*now).is_some()
 }
 
-/// The peer replicates every table.
-fn replica_ready(context: &Context<'_>) -> bool {
-    let Context {
-        seen, now, policy, ..
-    } = context;
-    let status = seen.peer_at(seen.place.other, *now, policy.authority.renew());
-    let reached = status.filter(|status| status.database_reachable);
-    let subscription = reached.and_then(|status| status.database.as_ref()?.subscription);
-    subscription.is_some_and(|found| {
-        found.enabled && found.tables_total > 0 && found.tables_ready == found.tables_total
-    })
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+impl Context<'_> {
+    /// The peer replicates every table.
+    pub(super) fn replica_ready(&self) -> bool {
+        let renew = self.policy.authority.renew();
+        let status = self.seen.peer_at(self.seen.place.other, self.now, renew);
+        let reached = status.filter(|status| status.database_reachable);
+        let subscription = reached.and_then(|status| status.database.as_ref()?.subscription);
+        subscription.is_some_and(|found| {
+            found.enabled && found.tables_total > 0 && found.tables_ready == found.tables_total
+        })
+    }
 }

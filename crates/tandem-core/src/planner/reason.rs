@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 
-use super::SafetyRule;
+use super::{SafetyRule, Work};
 use crate::authority::Exposure;
 use crate::model::{Epoch, SiteId};
 
@@ -121,10 +121,38 @@ reasons! {
     Opening { epoch: Epoch => "the epoch" } "TDM-1109"
         "opening for writes in epoch {epoch}"
         "에포크 {epoch}에서 쓰기를 여는 중입니다"
-    /// A switchover that was begun is undone.
+    /// A switchover that was begun is undone, or an unused claim of the other site has ended.
     TakingBack { epoch: Epoch => "the new epoch" } "TDM-1110"
-        "a switchover was begun and is not finished: this site takes its right back with epoch {epoch}"
-        "시작된 전환이 끝나지 않아 이 사이트가 에포크 {epoch}로 권한을 되찾습니다"
+        "the other site has not opened: this site takes its right back with epoch {epoch}"
+        "상대 사이트가 쓰기를 열지 않아 이 사이트가 에포크 {epoch}로 권한을 되찾습니다"
+    /// The source's half of a switchover runs.
+    Switching { epoch: Epoch => "the epoch that ends", left_ms: u64 => "until every deadline has ended" } "TDM-1111"
+        "handing over: gates, guard and sessions of epoch {epoch} close, all deadlines end within {left_ms}"
+        "권한 이양 중: 에포크 {epoch}의 게이트, 가드, 세션을 닫습니다. 늦어도 {left_ms} 안에 모든 기한이 끝납니다"
+    /// The source's half of a switchover is done.
+    HandedOver { epoch: Epoch => "the fenced epoch", left_ms: u64 => "until the right is taken back" } "TDM-1112"
+        "fenced in epoch {epoch}: the other site may open now; in {left_ms} this site takes its right back"
+        "에포크 {epoch} 차단 완료: 상대 사이트가 이제 열 수 있습니다. {left_ms} 뒤에는 이 사이트가 권한을 되찾습니다"
+    /// A request to move the right cannot be granted.
+    RequestRefused { epoch: Epoch => "the present epoch", rule: SafetyRule => "the first rule that failed" } "TDM-1113"
+        "open for writes in epoch {epoch}; the requested change of site is not begun: {rule}"
+        "에포크 {epoch}에서 쓰기 가능. 요청한 사이트 전환을 시작하지 않았습니다: {rule}"
+    /// The own database is dead.
+    Yielding { epoch: Epoch => "the epoch", silent_ms: u64 => "how long it has been silent" } "TDM-1114"
+        "this site's database has been silent for {silent_ms}: the right of epoch {epoch} is not renewed, so that the other site can take over"
+        "이 사이트의 데이터베이스가 {silent_ms} 동안 응답하지 않아 에포크 {epoch}의 권한을 갱신하지 않습니다. 상대 사이트가 인수할 수 있습니다"
+    /// A person asked for a failover, and this site cannot fence itself.
+    LettingGo { epoch: Epoch => "the epoch" } "TDM-1115"
+        "a failover was requested and this site cannot fence itself: the right of epoch {epoch} is not renewed and ends by itself"
+        "장애 조치가 요청되었지만 이 사이트는 스스로를 차단할 수 없습니다. 에포크 {epoch}의 권한을 갱신하지 않아 저절로 끝납니다"
+    /// The store is silent; the other site's agents promised not to take over.
+    OnPromises { epoch: Epoch => "the epoch", left_ms: u64 => "remaining right" } "TDM-1116"
+        "the coordination store does not answer; open in epoch {epoch} for {left_ms}, longer only if every agent of the other site promises not to take over"
+        "조정 저장소가 응답하지 않습니다. 에포크 {epoch}에서 {left_ms} 동안 쓰기 가능하며, 상대 사이트의 모든 에이전트가 인수하지 않겠다고 약속해야 연장됩니다"
+    /// A promise forbids to open.
+    PromiseBinds { epoch: Epoch => "the epoch", left_ms: u64 => "left to wait" } "TDM-1117"
+        "this agent promised the other site not to take over: it opens nothing for {left_ms} more (epoch {epoch})"
+        "이 에이전트는 인수하지 않겠다고 상대 사이트에 약속했습니다. {left_ms} 동안 쓰기를 열지 않습니다(에포크 {epoch})"
     /// Steady state of the replica.
     Replicating { site: SiteId => "the primary", epoch: Epoch => "its epoch" } "TDM-1201"
         "replica of {site} (epoch {epoch})"
@@ -161,6 +189,38 @@ reasons! {
     Fenced { primary: SiteId => "the present primary", epoch: Epoch => "its epoch" } "TDM-1209"
         "fenced: {primary} is primary in epoch {epoch}; this site needs reinstate before it can take part again"
         "차단됨: 주 사이트는 {primary}(에포크 {epoch})입니다. 이 사이트는 복귀 작업(reinstate) 후에만 다시 참여할 수 있습니다"
+    /// The other site closes on purpose.
+    OtherSwitching { site: SiteId => "the source", epoch: Epoch => "its epoch" } "TDM-1210"
+        "{site} is handing the right over: epoch {epoch} is being closed there"
+        "권한 이양 중인 사이트: {site}. 에포크 {epoch}를 닫고 있습니다"
+    /// The last writes of a fenced source are not all here.
+    AwaitingBarrier { site: SiteId => "the source", applied: u32 => "heartbeats applied", barrier: u32 => "its last heartbeat" } "TDM-1211"
+        "{site} is fenced: waiting for its last writes, heartbeat {applied} of {barrier} is applied"
+        "차단된 사이트: {site}. 마지막 쓰기를 기다리는 중입니다. 적용된 하트비트 {applied}/{barrier}"
+    /// A person asked this site to take over, and the other one lives.
+    AwaitingHandover { site: SiteId => "the holder", epoch: Epoch => "its epoch" } "TDM-1212"
+        "asked to take over: waiting for {site} to give up epoch {epoch}, or for its right to end"
+        "인수 요청을 받았습니다. 현재 사이트 {site}의 에포크 {epoch} 이양 또는 권한 만료를 기다립니다"
+}
+
+impl Reason {
+    /// The change of the right to write that this reason is a step of.
+    pub fn work(&self) -> Option<Work> {
+        match self {
+            Self::CountingDown { .. }
+            | Self::Claiming { .. }
+            | Self::Preparing { .. }
+            | Self::PreparationStuck { .. }
+            | Self::Opening { .. } => Some(Work::Failover),
+            Self::Switching { .. }
+            | Self::HandedOver { .. }
+            | Self::OtherSwitching { .. }
+            | Self::AwaitingBarrier { .. }
+            | Self::AwaitingHandover { .. } => Some(Work::Switchover),
+            Self::TakingBack { .. } => Some(Work::Reclaim),
+            _ => None,
+        }
+    }
 }
 
 /// How a value is said inside a sentence.
@@ -225,6 +285,34 @@ impl Spoken for SafetyRule {
             Self::WitnessAgrees => (
                 "the witness does not confirm that the site is lost",
                 "증인이 사이트 장애를 확인하지 않았습니다",
+            ),
+            Self::NotCorrelated => (
+                "both sites look lost at once, or the witness errs; a person must look",
+                "두 사이트가 동시에 끊긴 것으로 보이거나 증인이 잘못 보고 있습니다. 담당자의 확인이 필요합니다",
+            ),
+            Self::NoPromise => (
+                "this agent has promised the other site not to take over",
+                "이 에이전트는 인수하지 않겠다고 상대 사이트에 약속했습니다",
+            ),
+            Self::BarrierApplied => (
+                "not everything that the other site acknowledged is applied here yet",
+                "상대 사이트가 승인한 쓰기가 아직 모두 적용되지 않았습니다",
+            ),
+            Self::SawOpen => (
+                "this agent has not read the fenced epoch as open since its start and last promise",
+                "이 에이전트는 시작 또는 마지막 약속 이후 차단된 에포크를 열린 상태로 읽은 적이 없습니다",
+            ),
+            Self::AllAgentsCurrent => (
+                "not every agent reads the records of a switchover; upgrade all of them first",
+                "일부 에이전트가 전환 기록을 읽지 못합니다. 모든 에이전트를 먼저 업그레이드하세요",
+            ),
+            Self::PeerAnswers => (
+                "the other site's agents or database do not answer, or it does not receive",
+                "상대 사이트의 에이전트나 데이터베이스가 응답하지 않거나 복제를 받지 않습니다",
+            ),
+            Self::GuardsArmed => (
+                "the guard of this site was disarmed by hand; arm it first",
+                "이 사이트의 가드가 수동으로 해제되었습니다. 먼저 다시 켜세요",
             ),
             Self::ExposureBounded => (
                 "the primary went on without this site, so acknowledged writes may be missing here; a named person must accept the loss",

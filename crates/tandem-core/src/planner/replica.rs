@@ -7,9 +7,16 @@
 use core::time::Duration;
 
 use super::rules::{self, Rule};
-use super::{Action, Context, Draft, Purpose, Reason, SiteHealth};
-use crate::authority::Phase;
+use super::{Action, Class, Context, Draft, Purpose, Reason, Request, SafetyRule, millis};
+use crate::authority::{Fence, Phase};
 use crate::database::SubscriptionSeen;
+
+/// A disabled subscription is enabled again after this time only, so that the site's agents,
+/// which learn of each other's suspicion through the store, do not undo each other's stop.
+const RESUME_WAIT: Duration = Duration::from_secs(2);
+
+/// If writes are not open so long after the fence, the source takes its right back (rule 10).
+pub(super) const HANDOVER_MAX: Duration = Duration::from_secs(5);
 
 pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
     let Context {
@@ -23,22 +30,23 @@ pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
             epoch: record.epoch,
         };
     };
-    match database.subscription {
-        None => Reason::Fenced {
-            primary: record.site,
-            epoch: record.epoch,
-        },
-        Some(_)
-            if database
-                .prepared
-                .is_some_and(|prepared| prepared.epoch >= record.epoch) =>
-        {
-            Reason::Fenced {
-                primary: record.site,
-                epoch: record.epoch,
-            }
+    let opened_here = database
+        .prepared
+        .is_some_and(|prepared| prepared.epoch >= record.epoch);
+    match (database.subscription, record.fence) {
+        (None, _) => fenced(context),
+        _ if opened_here => fenced(context),
+        (Some(subscription), Some(fence)) if record.phase == Phase::Fenced => {
+            act_on_fence(context, subscription, fence, draft)
         }
-        Some(subscription) => follow(context, subscription, draft),
+        (Some(subscription), _) => follow(context, subscription, draft),
+    }
+}
+
+fn fenced(context: &Context<'_>) -> Reason {
+    Reason::Fenced {
+        primary: context.record.site,
+        epoch: context.record.epoch,
     }
 }
 
@@ -59,8 +67,7 @@ fn watch_a_claim(context: &Context<'_>, draft: &mut Draft) -> Reason {
         };
     }
     draft.act(context.write(record.claimed_by(seen.place.site), Purpose::Reclaim));
-    Reason::Claiming {
-        from: record.site,
+    Reason::TakingBack {
         epoch: record.epoch.next(),
     }
 }
@@ -74,107 +81,165 @@ fn claim_runs(context: &Context<'_>) -> Reason {
     }
 }
 
+/// The target's half of a switchover: everything of the source is applied, then claim.
+fn act_on_fence(
+    context: &Context<'_>,
+    subscription: SubscriptionSeen,
+    fence: Fence,
+    draft: &mut Draft,
+) -> Reason {
+    let Context { seen, record, .. } = context;
+    let rules = rules::for_fence(context, fence.barrier);
+    let failed = first_failed_rule(&rules);
+    draft.ask(rules);
+    match failed {
+        None => {
+            draft.act(context.write(record.claimed_by(seen.place.site), Purpose::TakeFenced));
+            claiming(context)
+        }
+        Some(SafetyRule::BarrierApplied) => {
+            receive_if_stopped(context, subscription, draft);
+            Reason::AwaitingBarrier {
+                site: record.site,
+                applied: count(context.applied().unwrap_or_default()),
+                barrier: count(fence.barrier),
+            }
+        }
+        // A source that died after its fence: the ordinary way is open too.
+        Some(_) if seen.authority.is_expired(context.now) => follow(context, subscription, draft),
+        Some(rule) => Reason::Refused { rule },
+    }
+}
+
+fn claiming(context: &Context<'_>) -> Reason {
+    Reason::Claiming {
+        from: context.record.site,
+        epoch: context.record.epoch.next(),
+    }
+}
+
 /// The ordinary replica.
 fn follow(context: &Context<'_>, subscription: SubscriptionSeen, draft: &mut Draft) -> Reason {
-    let Context {
-        seen, now, record, ..
-    } = context;
-    let other = record.site;
-    if !is_suspect(context) {
+    let takeover = context.takeover();
+    if context.class.is_suspect() {
+        draft.act(Action::AskOtherEnd);
+    } else if !context.may_take() {
         receive_if_stopped(context, subscription, draft);
-        return replicating(context, subscription);
+        return replicating(context, subscription, takeover);
     }
     let rules = rules::for_claim(context);
-    let refused = first_failed(&rules);
+    let failed = first_failed_rule(&rules);
     let only_time_is_missing = rules.iter().all(|rule| rule.passed || rule.is_time());
     draft.ask(rules);
-    if only_time_is_missing && (subscription.enabled || seen.done.relay_open) {
-        draft.act(Action::StopReceiving);
-    }
-    match refused {
+    match failed {
         None => {
-            draft.act(context.write(record.claimed_by(seen.place.site), Purpose::Claim));
-            Reason::Claiming {
-                from: other,
-                epoch: record.epoch.next(),
-            }
-        }
-        Some(reason) if only_time_is_missing => {
-            let left = seen.authority.expiry_left().unwrap_or_default();
-            let left = left.max(seen.authority.start_wait_left(*now));
-            if left.is_zero() {
-                reason
+            let by_itself = context.automatic && context.forced().is_none();
+            let purpose = if by_itself {
+                Purpose::Claim
             } else {
-                Reason::CountingDown {
-                    site: other,
-                    left_ms: millis(left),
-                }
-            }
+                Purpose::ClaimRequested
+            };
+            draft.act(context.write(context.record.claimed_by(context.own()), purpose));
+            claiming(context)
         }
-        Some(reason) => {
-            if !only_time_is_missing {
-                receive_if_stopped(context, subscription, draft);
-            }
-            reason
+        Some(_) if only_time_is_missing => count_down(context, subscription, draft),
+        Some(rule) => {
+            receive_if_stopped(context, subscription, draft);
+            Reason::Refused { rule }
         }
     }
 }
 
-/// This agent cannot reach the primary's site. A site that is reached is never suspect, however
-/// long its record stands still: then its agents are dead, or the store is.
-fn is_suspect(context: &Context<'_>) -> bool {
-    let other = context.record.site;
-    context.seen.observations.get(&other) == Some(&SiteHealth::Down)
+/// Everything but time speaks for a takeover. Receiving stops late enough that the other
+/// database could be asked whether it lives, and early enough that the worker is gone in time.
+fn count_down(context: &Context<'_>, subscription: SubscriptionSeen, draft: &mut Draft) -> Reason {
+    let authority = context.seen.authority;
+    let left = authority.expiry_left().unwrap_or_default();
+    let stop_at = context.policy.authority.ttl() * 2 / 5;
+    let receiving = subscription.enabled || context.seen.done.relay_open;
+    if context.class == Class::AgentsDead {
+        receive_if_stopped(context, subscription, draft);
+    } else if left <= stop_at && receiving {
+        draft.act(Action::StopReceiving);
+    }
+    let own_wait = authority
+        .start_wait_left(context.now)
+        .max(authority.promise_left(context.now));
+    Reason::CountingDown {
+        site: context.record.site,
+        left_ms: millis(left.max(own_wait)),
+    }
+}
+
+impl Context<'_> {
+    /// A person asked this site to take over, or the site itself gave up because of its database.
+    fn may_take(&self) -> bool {
+        let expired = self.seen.authority.is_expired(self.now);
+        expired && (self.forced().is_some() || self.class == Class::DatabaseOnly)
+    }
+
+    /// The claim that came from a switchover is not open [`HANDOVER_MAX`] after it was learned.
+    pub(super) fn is_switchover_late(&self) -> bool {
+        let known = self.seen.authority.epoch_known_for(self.now);
+        self.record.fence.is_some() && known >= HANDOVER_MAX
+    }
 }
 
 fn receive_if_stopped(context: &Context<'_>, subscription: SubscriptionSeen, draft: &mut Draft) {
-    if !subscription.enabled || !context.seen.done.relay_open {
+    let done = context.seen.done;
+    let long_disabled = done
+        .disabled_since
+        .is_none_or(|since| context.now.since(since) >= RESUME_WAIT);
+    if (!subscription.enabled && long_disabled) || (subscription.enabled && !done.relay_open) {
         draft.act(Action::Receive);
     }
 }
 
-fn replicating(context: &Context<'_>, subscription: SubscriptionSeen) -> Reason {
+fn replicating(
+    context: &Context<'_>,
+    subscription: SubscriptionSeen,
+    takeover: Option<&Request>,
+) -> Reason {
     let Context {
         seen, now, record, ..
     } = context;
-    let site = record.site;
-    if subscription.tables_ready < subscription.tables_total {
-        let SubscriptionSeen {
-            tables_ready,
-            tables_total,
-            ..
-        } = subscription;
-        return Reason::Copying {
+    let (site, epoch) = (record.site, record.epoch);
+    let SubscriptionSeen {
+        tables_ready,
+        tables_total,
+        ..
+    } = subscription;
+    if record.phase == Phase::Switching {
+        Reason::OtherSwitching { site, epoch }
+    } else if takeover.is_some() {
+        Reason::AwaitingHandover { site, epoch }
+    } else if tables_ready < tables_total {
+        Reason::Copying {
             site,
             tables_ready,
             tables_total,
-        };
-    }
-    if seen.authority.is_expired(*now) {
-        return Reason::RightExpiredSiteReached {
+        }
+    } else if seen.authority.is_expired(*now) {
+        Reason::RightExpiredSiteReached { site, epoch }
+    } else if !subscription.worker {
+        Reason::NotReceiving {
             site,
-            epoch: record.epoch,
-        };
+            errors: count(subscription.apply_errors),
+        }
+    } else {
+        Reason::Replicating { site, epoch }
     }
-    if !subscription.worker {
-        return Reason::NotReceiving {
-            site,
-            errors: u32::try_from(subscription.apply_errors).unwrap_or(u32::MAX),
-        };
-    }
-    Reason::Replicating {
-        site,
-        epoch: record.epoch,
-    }
+}
+
+fn first_failed_rule(rules: &[Rule]) -> Option<SafetyRule> {
+    let failed = rules.iter().find(|rule| !rule.passed);
+    failed.map(|rule| rule.rule)
 }
 
 fn first_failed(rules: &[Rule]) -> Option<Reason> {
-    rules
-        .iter()
-        .find(|rule| !rule.passed)
-        .map(|rule| Reason::Refused { rule: rule.rule })
+    first_failed_rule(rules).map(|rule| Reason::Refused { rule })
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

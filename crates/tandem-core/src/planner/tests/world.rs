@@ -294,6 +294,7 @@ impl World {
             tables_ready: 3,
             tables_total: 3,
             origin: Some(Lsn(100)),
+            received: Some(Lsn(100)),
             apply_errors: 0,
         });
         let guard = database.guard.map(|(epoch, until)| GuardSeen {
@@ -339,7 +340,9 @@ impl World {
             database: look.as_ref(),
             observations: &observations,
             peers: &agent.peers,
+            agent: agent.name,
             roster: &self.roster,
+            edge: None,
             other_end: None,
             done: agent.done,
         })
