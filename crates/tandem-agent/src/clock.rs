@@ -20,3 +20,12 @@ pub(crate) fn wall_seconds() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |span| span.as_secs())
 }
+
+/// Milliseconds since 1970, for the ends of requests.
+pub(crate) fn wall_millis() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |span| {
+            u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+        })
+}

@@ -9,7 +9,7 @@ use std::error::Error;
 use async_trait::async_trait;
 use tandem_core::config::Config;
 use tandem_core::database::DatabaseSeen;
-use tandem_core::model::{Epoch, Mono, SiteId};
+use tandem_core::model::{Epoch, Lsn, Mono, SiteId};
 
 /// Why a call to the database gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,9 @@ pub trait Database: Send + Sync {
     /// Ends every session of the application role; zero when there was none left.
     async fn end_sessions(&self) -> Result<u64, DatabaseError>;
 
+    /// The end of the *other* site's log, read there: nothing is changed.
+    async fn other_end(&self) -> Result<Lsn, DatabaseError>;
+
     /// Enables the subscription that feeds this site.
     async fn receive(&self) -> Result<(), DatabaseError>;
 
@@ -62,6 +65,8 @@ pub trait Database: Send + Sync {
 /// The real database of a site, in the hands of one agent.
 pub(crate) struct Postgres {
     database: tandem_postgres::Database,
+    /// The other site's, for one question only; absent if this place may not log in there.
+    other: Option<tandem_postgres::Database>,
     holder: String,
 }
 
@@ -72,8 +77,15 @@ impl Postgres {
         agent: &str,
     ) -> Result<Self, tandem_postgres::Error> {
         let database = tandem_postgres::Database::new(config, site)?;
+        let other = config.other_site(site);
+        let other = other.and_then(|other| {
+            tandem_postgres::Database::new(config, other)
+                .inspect_err(|error| tracing::info!(%error, "the other site's log cannot be asked"))
+                .ok()
+        });
         Ok(Self {
             database,
+            other,
             holder: agent.to_owned(),
         })
     }
@@ -102,6 +114,12 @@ impl Database for Postgres {
 
     async fn end_sessions(&self) -> Result<u64, DatabaseError> {
         Ok(self.database.terminate_application_sessions().await?)
+    }
+
+    async fn other_end(&self) -> Result<Lsn, DatabaseError> {
+        let denied = || DatabaseError::Failed("no login at the other site".into());
+        let other = self.other.as_ref().ok_or_else(denied)?;
+        Ok(other.end_of_log().await?)
     }
 
     async fn receive(&self) -> Result<(), DatabaseError> {

@@ -15,6 +15,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::act::Hand;
 use crate::journal::Journal;
 use crate::leader::Lead;
+use crate::observe::OtherLook;
+use crate::promise::Asker;
 use crate::right::Order;
 use crate::state::Shared;
 
@@ -30,6 +32,10 @@ pub(crate) struct Hands {
     pub(crate) right: mpsc::Sender<Order>,
     /// Short and long effects on the database; absent at the witness.
     pub(crate) database: Option<(Hand, Hand)>,
+    /// Promises of the other site's agents.
+    pub(crate) asker: Asker,
+    /// The end of the other database's log.
+    pub(crate) other: OtherLook,
     /// The store's leader, kept at the witness.
     pub(crate) lead: Lead,
 }
@@ -63,7 +69,7 @@ impl Drive {
             }
             let (plan, report) = self.shared.plan();
             self.say(&report);
-            self.shared.state().report = Some(report);
+            self.shared.note_report(report);
             self.hand_out(plan).await;
             sleep(BREATH).await;
         }
@@ -91,7 +97,8 @@ impl Drive {
                 }
                 Action::LeadAtWitness => self.hands.lead.keep(),
                 Action::EndSessions { .. } | Action::Barrier { .. } => long.push(action),
-                Action::AskPromises { .. } | Action::AskOtherEnd => {}
+                Action::AskPromises { epoch } => self.hands.asker.ask(epoch),
+                Action::AskOtherEnd => self.hands.other.ask(),
             }
         }
         if let Some((quick, slow)) = &self.hands.database {

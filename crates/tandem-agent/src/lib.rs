@@ -21,6 +21,7 @@ mod metrics;
 mod observe;
 mod overview;
 mod probe;
+mod promise;
 mod relay;
 mod right;
 mod run;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 use tandem_core::authority::{Authority, RECORD_VERSION, Record, Refusal};
-use tandem_core::model::Mono;
+use tandem_core::model::{Mono, Name};
 use tandem_core::planner::Purpose;
 use tandem_store::{Change, Store, StoreError, Versioned};
 use tokio::sync::mpsc;
@@ -61,11 +61,14 @@ pub(crate) struct Right {
     journal: Journal,
     key: String,
     promotions_key: String,
+    incarnation_key: String,
     /// The exact text behind the record that is shown, for the next comparison.
     text: Option<Versioned>,
     promotions_read: Option<Mono>,
     /// The last trouble that was logged, so that each is logged once.
     trouble: Option<String>,
+    /// Since when the store has given nothing.
+    silent_since: Option<Mono>,
 }
 
 impl Right {
@@ -76,6 +79,7 @@ impl Right {
         journal: Journal,
     ) -> Self {
         let keys = Keys::of(&shared.config.cluster);
+        let incarnation_key = keys.incarnation(&shared.name);
         Self {
             shared,
             store,
@@ -83,9 +87,11 @@ impl Right {
             journal,
             key: keys.authority(),
             promotions_key: keys.promotions(),
+            incarnation_key,
             text: None,
             promotions_read: None,
             trouble: None,
+            silent_since: None,
         }
     }
 
@@ -151,11 +157,9 @@ impl Right {
     /// Takes what the store holds; `sent` if we wrote it ourselves. Shown only after it is on disk.
     async fn take(&mut self, found: Versioned, sent: Option<Mono>) {
         match self.learn(&found, sent).await {
-            Ok(authority) => {
-                let mut state = self.shared.state();
-                state.authority = authority;
-                state.refusal = None;
-                drop(state);
+            Ok(()) => {
+                self.shared.state().refusal = None;
+                self.silent_since = None;
                 self.text = Some(found);
                 if self.trouble.take().is_some() {
                     tracing::info!("the store is read again");
@@ -165,14 +169,13 @@ impl Right {
         }
     }
 
-    async fn learn(&self, found: &Versioned, sent: Option<Mono>) -> Result<Authority, Unusable> {
+    /// Remembers first, then shows. What is shown is changed in place, since a promise may have
+    /// been given meanwhile.
+    async fn learn(&self, found: &Versioned, sent: Option<Mono>) -> Result<(), Unusable> {
         let arrived = clock::now();
         let record = parse(&found.value)?;
         let mut authority = self.shared.state().authority.clone();
-        match sent {
-            Some(sent) => authority.handle_committed(sent, arrived, &record, found.mod_revision)?,
-            None => authority.handle_reading(arrived, &record, found.mod_revision)?,
-        }
+        note(&mut authority, (sent, arrived), &record, found.mod_revision)?;
         let learned = authority
             .memory()
             .expect("a reading was just taken")
@@ -182,7 +185,10 @@ impl Right {
         tokio::task::spawn_blocking(keep)
             .await
             .expect("keeping does not panic")?;
-        Ok(authority)
+        let mut state = self.shared.state();
+        let shown = &mut state.authority;
+        note(shown, (sent, arrived), &record, found.mod_revision)?;
+        Ok(())
     }
 
     fn refuse(&mut self, unusable: Unusable) {
@@ -193,9 +199,16 @@ impl Right {
         self.note_trouble(text);
     }
 
+    /// One lost call is nothing; silence that outlasts two renewals is a trouble.
     fn note_store_error(&mut self, error: &StoreError) {
         Counters::count(&self.shared.counters.store_failures);
-        self.note_trouble(error.to_string());
+        let now = clock::now();
+        let since = *self.silent_since.get_or_insert(now);
+        if now.since(since) > self.shared.config.policy.authority.renew() * 2 {
+            self.note_trouble(error.to_string());
+        } else {
+            tracing::debug!(%error, "a call to the store gave nothing");
+        }
     }
 
     fn note_trouble(&mut self, text: String) {
@@ -231,8 +244,23 @@ impl Right {
 
     async fn write(&mut self, expected: &Versioned, order: &Order) -> Next {
         let value = serde_json::to_string(&order.record).expect("a record is plain data");
+        let life = match self.life_for(order.purpose) {
+            Ok(life) => life,
+            Err(why) => {
+                tracing::debug!(purpose = ?order.purpose, why, "an order is left");
+                return Next::Done;
+            }
+        };
+        let also = life
+            .as_deref()
+            .map(|life| (self.incarnation_key.as_str(), life));
+        let also = also.as_slice();
         let sent = clock::now();
-        match self.store.replace(&self.key, expected, &value).await {
+        match self
+            .store
+            .replace_with(&self.key, expected, also, &value)
+            .await
+        {
             Ok(Change::Committed { revision }) => {
                 self.take(
                     Versioned {
@@ -258,6 +286,22 @@ impl Right {
                 Next::Done
             }
         }
+    }
+
+    /// What a transaction must also compare. Refused right before sending if this agent has
+    /// promised meanwhile, or is not the registered life of its name.
+    fn life_for(&self, purpose: Purpose) -> Result<Option<Name>, &'static str> {
+        if !purpose.compares_incarnation() {
+            return Ok(None);
+        }
+        let state = self.shared.state();
+        if !state.registered {
+            return Err("this life of the agent is not registered");
+        }
+        if !state.authority.promise_left(clock::now()).is_zero() {
+            return Err("this agent has promised not to take over");
+        }
+        Ok(Some(state.incarnation.clone()))
     }
 
     /// Somebody was faster. A renewal goes on from what is there if it is still the same right.
@@ -304,6 +348,18 @@ impl Right {
         if let Err(error) = self.store.put(&self.promotions_key, &list).await {
             tracing::warn!(%error, "this promotion could not be noted for the flap guard");
         }
+    }
+}
+
+fn note(
+    authority: &mut Authority,
+    (sent, arrived): (Option<Mono>, Mono),
+    record: &Record,
+    revision: u64,
+) -> Result<(), Refusal> {
+    match sent {
+        Some(sent) => authority.handle_committed(sent, arrived, record, revision),
+        None => authority.handle_reading(arrived, record, revision),
     }
 }
 

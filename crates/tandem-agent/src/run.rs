@@ -19,10 +19,12 @@ use crate::drive::{Drive, Hands};
 use crate::journal::Journal;
 use crate::leader::Lead;
 use crate::memory::{MemoryError, MemoryFile};
+use crate::observe::OtherLook;
+use crate::promise::Asker;
 use crate::relay::Relay;
 use crate::right::Right;
 use crate::state::Shared;
-use crate::{api, observe, probe, store};
+use crate::{api, observe, probe, promise, store};
 
 /// Why an agent could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -115,8 +117,9 @@ impl Agent {
         };
         tracing::info!(%site, name, %address, "the agent starts");
         agent.spawn_api(listener);
-        agent.spawn_watchers(&store)?;
-        agent.spawn_loop(&store, memory, database);
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        agent.spawn_watchers(&store, &client);
+        agent.spawn_loop(&store, memory, database, client);
         Ok(agent)
     }
 
@@ -145,7 +148,8 @@ impl Agent {
     }
 
     fn spawn_api(&mut self, listener: TcpListener) {
-        let routes = api::router(Arc::clone(&self.shared));
+        let routes =
+            api::router(Arc::clone(&self.shared)).merge(promise::router(Arc::clone(&self.shared)));
         self.tasks.spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
                 tracing::error!(%error, "the HTTP API ended");
@@ -154,8 +158,7 @@ impl Agent {
     }
 
     /// Probes of every other place, and what agents tell each other through the store.
-    fn spawn_watchers(&mut self, store: &Arc<dyn Store>) -> Result<(), AgentError> {
-        let client = reqwest::Client::builder().no_proxy().build()?;
+    fn spawn_watchers(&mut self, store: &Arc<dyn Store>, client: &reqwest::Client) {
         let config = &self.shared.config;
         let places = config.sites.keys().copied().chain([config.witness.name]);
         for place in places.filter(|place| *place != self.shared.place.site) {
@@ -171,7 +174,8 @@ impl Agent {
             Arc::clone(&self.shared),
             Arc::clone(store),
         ));
-        Ok(())
+        self.tasks
+            .spawn(observe::people(Arc::clone(&self.shared), Arc::clone(store)));
     }
 
     fn spawn_loop(
@@ -179,6 +183,7 @@ impl Agent {
         store: &Arc<dyn Store>,
         memory: MemoryFile,
         database: Option<Arc<dyn Database>>,
+        client: reqwest::Client,
     ) {
         let shared = &self.shared;
         let (journal, writer) =
@@ -195,10 +200,20 @@ impl Agent {
         let lead = Lead::default();
         self.tasks
             .spawn(lead.clone().run(Arc::clone(store), shared.place.witness));
-        let database = database.map(|database| self.spawn_hands(&database, &journal));
+        let (asker, rounds) = Asker::new(Arc::clone(shared), client);
+        self.tasks.spawn(rounds.run());
+        let other = OtherLook::default();
+        let database = database.map(|database| {
+            let shared = Arc::clone(&self.shared);
+            let look = other.clone().run(shared, Arc::clone(&database));
+            self.tasks.spawn(look);
+            self.spawn_hands(&database, &journal)
+        });
         let hands = Hands {
             right,
             database,
+            asker,
+            other,
             lead,
         };
         self.tasks

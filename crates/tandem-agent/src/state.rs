@@ -11,9 +11,10 @@ use std::time::Duration;
 use tandem_core::authority::{Authority, ExposureWatch, Memory, RECORD_VERSION, Refusal};
 use tandem_core::config::Config;
 use tandem_core::database::DatabaseSeen;
-use tandem_core::model::{Epoch, Mono, SiteId};
+use tandem_core::model::{Epoch, Mono, Name, SiteId};
 use tandem_core::planner::{
-    self, AgentStatus, Done, Intent, Look, Member, Peer, Place, Plan, Report, Seen, SiteHealth,
+    self, AgentStatus, Book, Done, Intent, Look, Member, OtherEnd, Peer, Place, Plan, Report,
+    Running, Seen, SiteHealth,
 };
 use tandem_core::wire;
 use tokio::sync::Notify;
@@ -73,7 +74,18 @@ pub(crate) struct State {
     pub(crate) barrier: Option<(Epoch, u64)>,
     /// Wall-clock seconds of automatic promotions.
     pub(crate) promotions: Vec<u64>,
+    /// What people asked for; absent until it was read and understood.
+    pub(crate) book: Option<Book>,
+    /// This life of the agent, compared by its claims.
+    pub(crate) incarnation: Name,
+    /// The store holds this life as the one that may claim.
+    pub(crate) registered: bool,
+    /// The registered lives of all agents.
+    pub(crate) incarnations: BTreeMap<Name, Name>,
+    pub(crate) other_end: Option<OtherEnd>,
     pub(crate) report: Option<Report>,
+    /// The code of the present step, and since when.
+    pub(crate) step: Option<(&'static str, Mono)>,
 }
 
 impl Shared {
@@ -108,7 +120,13 @@ impl Shared {
             emptied: None,
             barrier: None,
             promotions: Vec::new(),
+            book: None,
+            incarnation: format!("{:032x}", rand::random::<u128>()).into(),
+            registered: false,
+            incarnations: BTreeMap::new(),
+            other_end: None,
             report: None,
+            step: None,
         };
         let roster = roster(&config);
         Self {
@@ -143,7 +161,7 @@ impl Shared {
             agent: &self.name,
             roster: &self.roster,
             edge: None,
-            other_end: None,
+            other_end: state.other_end,
             done: Done {
                 armed: state.armed,
                 beat: state.beat,
@@ -159,11 +177,7 @@ impl Shared {
 
     /// Asks the planner.
     pub(crate) fn plan(&self) -> (Plan, Report) {
-        let promotions = self.state().ages_of_promotions();
-        let intent = Intent {
-            promotions,
-            ..Intent::default()
-        };
+        let intent = self.state().intent();
         self.with_seen(|seen, now| planner::plan(&self.config.policy, &intent, seen, now))
     }
 
@@ -197,8 +211,18 @@ impl Shared {
             database: state.database.as_ref().map(|look| look.seen.clone()),
             database_reachable: state.database_now().is_some(),
             reads_version: RECORD_VERSION,
-            plan: None,
+            plan: state.running(),
         }
+    }
+
+    /// Keeps the newest report, and since when its step runs.
+    pub(crate) fn note_report(&self, report: Report) {
+        let mut state = self.state();
+        let code = report.reason.code();
+        if state.step.is_none_or(|(last, _)| last != code) {
+            state.step = Some((code, clock::now()));
+        }
+        state.report = Some(report);
     }
 
     pub(crate) fn note_probe(&self, site: SiteId, health: SiteHealth) {
@@ -285,6 +309,29 @@ impl State {
     pub(crate) fn database_now(&self) -> Option<&DatabaseSeen> {
         let fresh = |look: &&Look| clock::now().since(look.arrived) <= Duration::from_secs(3);
         self.database.as_ref().filter(fresh).map(|look| &look.seen)
+    }
+
+    /// What people asked for, without what has expired.
+    pub(crate) fn intent(&self) -> Intent {
+        let known = self.authority.memory().map(|memory| memory.epoch);
+        let epoch = known.unwrap_or_default();
+        let book = self.book.as_ref();
+        Intent {
+            unread: book.is_none(),
+            requests: book.map_or_else(Vec::new, |book| book.requests(clock::wall_millis(), epoch)),
+            promotions: self.ages_of_promotions(),
+        }
+    }
+
+    /// The change of the right that is under way here.
+    fn running(&self) -> Option<Running> {
+        let work = self.report.as_ref()?.reason.work()?;
+        let (code, since) = self.step?;
+        Some(Running {
+            work,
+            step: code.into(),
+            since_ms: millis(clock::now().since(since)),
+        })
     }
 
     fn ages_of_promotions(&self) -> Vec<Duration> {

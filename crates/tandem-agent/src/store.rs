@@ -57,6 +57,21 @@ impl Keys {
         format!("{}/promotions", self.root)
     }
 
+    /// What people asked for: one document, changed by compare-and-set.
+    pub(crate) fn requests(&self) -> String {
+        format!("{}/requests", self.root)
+    }
+
+    /// Which life of each agent may claim; `agent` follows.
+    pub(crate) fn incarnations(&self) -> String {
+        format!("{}/incarnations/", self.root)
+    }
+
+    /// Which life of `agent` may claim.
+    pub(crate) fn incarnation(&self, agent: &str) -> String {
+        format!("{}{agent}", self.incarnations())
+    }
+
     /// The ring of `agent`'s decisions; a slot number follows.
     pub(crate) fn journal(&self, agent: &str) -> String {
         format!("{}/journal/{agent}/", self.root)

@@ -3,10 +3,14 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::{World, eventually, site};
 use tandem_agent::{JournalEntry, Overview, Role, Status, initialise};
 use tandem_core::authority::{Exposure, Memory as Remembered, Record};
+use tandem_core::config::Mode;
 use tandem_core::model::Epoch;
+use tandem_core::planner::{Book, RequestKind};
 use tandem_core::wire::Writer;
 use tandem_store::{Faults, Memory, Store};
 
@@ -77,7 +81,7 @@ async fn a_lost_primary_is_replaced_and_a_record_is_made_once() {
     let order = ["stop receiving", "prepare 2 after aws", "arm 2"];
     assert!(steps.ends_with(&order.map(String::from)), "{steps:?}");
     eventually(async || {
-        let bound = std::time::Duration::from_secs(5);
+        let bound = Duration::from_secs(5);
         let overview = Overview::ask(&world.config, bound).await.expect("a client");
         (overview.writer, overview.reached()) == (Some(site("gcp")), (2, 3))
     })
@@ -176,4 +180,119 @@ async fn a_frozen_database_does_not_delay_renewals() {
         })
         .await;
     assert_eq!(record(&world.store).await.epoch, Epoch(1));
+}
+
+/// Rule 9: without the store the primary goes on while every agent of the peer promises, and
+/// stops when one of them is gone.
+#[tokio::test]
+async fn promises_carry_the_primary_while_the_store_is_silent() {
+    let mut world = initialised().await;
+    let views = [world.store.view(), world.store.view()];
+    world.start("aws-1", views[0].clone()).await;
+    world.start("gcp-1", views[1].clone()).await;
+    world.until("aws-1", may_write).await;
+    let silent = Faults {
+        unreachable: true,
+        ..Faults::default()
+    };
+    let silenced = Instant::now();
+    for view in &views {
+        view.set_faults(silent.clone());
+    }
+    // No renewal lasts so long.
+    let ttl = world.config.policy.authority.ttl();
+    let carried = |status: &Status| may_write(status) && silenced.elapsed() > ttl * 2;
+    world.until("aws-1", carried).await;
+    world.kill("gcp");
+    world.until("aws-1", |status| !may_write(status)).await;
+    views[0].set_faults(Faults::default());
+    let back = world.until("aws-1", may_write).await;
+    assert_eq!(back.epoch, Epoch(1));
+}
+
+async fn request(world: &World, kind: RequestKind) {
+    let mut book = Book::default();
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ms = u64::try_from(since_1970.expect("after 1970").as_millis()).expect("small");
+    let said = ("kim".into(), "a test".into());
+    book.add(kind, said, Epoch(1), now_ms, Duration::from_secs(600))
+        .expect("a good request");
+    let text = serde_json::to_string(&book).expect("plain data");
+    let put = world.store.put("/tandem/crm-dr/requests", &text).await;
+    put.expect("the store answers");
+}
+
+/// Rule 10, both halves: the source closes, fences and hands over; the target opens behind the
+/// barrier.
+#[tokio::test]
+async fn a_requested_switchover_moves_the_right() {
+    let mut world = initialised().await;
+    for agent in ["aws-1", "gcp-1", "witness-1"] {
+        world.start(agent, world.store.view()).await;
+    }
+    world
+        .until("aws-1", |status| {
+            may_write(status) && exposure(status) == Some(Exposure::Bounded)
+        })
+        .await;
+    request(&world, RequestKind::Switchover { to: site("gcp") }).await;
+    let gcp = world.until("gcp-1", may_write).await;
+    assert_eq!((gcp.role, gcp.epoch), (Role::Primary, Epoch(2)));
+    let steps = world.aws.log();
+    let order = ["close 1", "end sessions"];
+    assert!(steps.ends_with(&order.map(String::from)), "{steps:?}");
+    let aws = world
+        .until("aws-1", |status| status.role == Role::Fenced)
+        .await;
+    assert_eq!((aws.remaining_ms, aws.epoch), (0, Epoch(2)));
+    assert_eq!(record(&world.store).await.fence, None);
+}
+
+#[tokio::test]
+async fn in_confirm_mode_a_named_person_approves() {
+    let mut world = initialised().await;
+    world.config.policy.mode = Mode::Confirm;
+    for agent in ["aws-1", "gcp-1", "witness-1"] {
+        world.start(agent, world.store.view()).await;
+    }
+    world
+        .until("aws-1", |status| {
+            may_write(status) && exposure(status) == Some(Exposure::Bounded)
+        })
+        .await;
+    world.kill("aws");
+    let waits = |status: &Status| {
+        let report = status.report.as_ref();
+        let failed = |rule: &tandem_core::planner::Rule| !rule.passed;
+        report.is_some_and(|report| report.rules.iter().filter(|rule| failed(rule)).count() == 1)
+    };
+    world.until("gcp-1", waits).await;
+    assert_eq!(record(&world.store).await.epoch, Epoch(1));
+    request(&world, RequestKind::Approve).await;
+    let gcp = world.until("gcp-1", may_write).await;
+    assert_eq!(gcp.epoch, Epoch(2));
+    let counted = world.store.read("/tandem/crm-dr/promotions").await;
+    assert_eq!(counted, Ok(None), "only automatic promotions count");
+}
+
+/// A record that an older build wrote rises when every agent reads the newer shape.
+#[tokio::test]
+async fn the_record_rises_to_what_every_agent_reads() {
+    let mut world = initialised().await;
+    let mut old = record(&world.store).await;
+    old.version = 1;
+    let text = serde_json::to_string(&old).expect("plain data");
+    let put = world.store.put("/tandem/crm-dr/authority", &text).await;
+    put.expect("the store answers");
+    world.start("aws-1", world.store.view()).await;
+    world.start("gcp-1", world.store.view()).await;
+    world.until("aws-1", may_write).await;
+    assert_eq!(
+        record(&world.store).await.version,
+        1,
+        "the witness is silent"
+    );
+    world.start("witness-1", world.store.view()).await;
+    eventually(async || record(&world.store).await.version == 2).await;
+    world.until("aws-1", may_write).await;
 }

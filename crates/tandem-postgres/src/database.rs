@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tandem_core::config::Config;
 use tandem_core::database::DatabaseSeen;
-use tandem_core::model::{Epoch, SiteId};
+use tandem_core::model::{Epoch, Lsn, SiteId};
 use tokio::sync::Mutex;
 use tokio_postgres::types::Json;
 
@@ -112,6 +112,20 @@ impl Database {
             Some(row) => Ok(from_sql(row.get(0))),
             None => Err(self.why_no_beat(epoch).await?),
         }
+    }
+
+    /// The end of this database's flushed log: every commit that was acknowledged lies before it.
+    ///
+    /// # Errors
+    /// If the database cannot be reached in time.
+    pub async fn end_of_log(&self) -> Result<Lsn, Error> {
+        let sql = "SELECT pg_current_wal_flush_lsn()::text";
+        let row = self.quick.row("end of log", sql, &[]).await?;
+        let text: String = row.get(0);
+        text.parse().map_err(|_| Error::Malformed {
+            what: "end of log",
+            text,
+        })
     }
 
     async fn why_no_beat(&self, asked: Epoch) -> Result<Error, Error> {

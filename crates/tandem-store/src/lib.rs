@@ -94,6 +94,17 @@ pub trait Store: Send + Sync {
         value: &str,
     ) -> Result<Change, StoreError>;
 
+    /// As [`Store::replace`], if also each of `also` (a key and its exact value) holds, all in
+    /// one transaction. A conflict whose `current` equals `expected` means that one of `also`
+    /// did not hold.
+    async fn replace_with(
+        &self,
+        key: &str,
+        expected: &Versioned,
+        also: &[(&str, &str)],
+        value: &str,
+    ) -> Result<Change, StoreError>;
+
     /// Writes `key` whatever it holds and returns its new revision. For status keys only:
     /// a late repetition may overwrite a newer value.
     async fn put(&self, key: &str, value: &str) -> Result<u64, StoreError>;

@@ -175,6 +175,29 @@ impl Store for Memory {
             .await
     }
 
+    async fn replace_with(
+        &self,
+        key: &str,
+        expected: &Versioned,
+        also: &[(&str, &str)],
+        value: &str,
+    ) -> Result<Change, StoreError> {
+        self.carry_out(|data| {
+            let holds = |(key, value): &(&str, &str)| {
+                data.keys
+                    .get(*key)
+                    .is_some_and(|found| found.value == *value)
+            };
+            if also.iter().all(holds) {
+                return data.write_if(key, Some(expected), value);
+            }
+            Change::Conflict {
+                current: data.keys.get(key).cloned(),
+            }
+        })
+        .await
+    }
+
     async fn put(&self, key: &str, value: &str) -> Result<u64, StoreError> {
         self.carry_out(|data| data.write(key, value)).await
     }

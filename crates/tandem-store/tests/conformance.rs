@@ -29,6 +29,7 @@ async fn read(store: &dyn Store, key: &str) -> Versioned {
 async fn conforms(store: &dyn Store) {
     creates_once(store).await;
     replaces_only_what_was_read(store).await;
+    replaces_only_while_other_keys_hold(store).await;
     reads_prefixes_in_order(store).await;
     puts_whatever_is_there(store).await;
 }
@@ -51,6 +52,23 @@ async fn creates_once(store: &dyn Store) {
             current: Some(found)
         })
     );
+}
+
+async fn replaces_only_while_other_keys_hold(store: &dyn Store) {
+    store.create("/t/main", "one").await.expect("answered");
+    store.create("/t/life", "mine").await.expect("answered");
+    let one = read(store, "/t/main").await;
+    for also in [("/t/life", "a twin's"), ("/t/absent", "mine")] {
+        let refused = store.replace_with("/t/main", &one, &[also], "two").await;
+        let current = Some(one.clone());
+        assert_eq!(refused, Ok(Change::Conflict { current }), "{also:?}");
+    }
+    let also = [("/t/life", "mine")];
+    let made = store.replace_with("/t/main", &one, &also, "two").await;
+    assert!(matches!(made, Ok(Change::Committed { .. })), "{made:?}");
+    let late = store.replace_with("/t/main", &one, &also, "three").await;
+    assert!(matches!(late, Ok(Change::Conflict { .. })), "{late:?}");
+    assert_eq!(read(store, "/t/main").await.value, "two");
 }
 
 async fn replaces_only_what_was_read(store: &dyn Store) {

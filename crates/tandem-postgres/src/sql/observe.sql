@@ -13,6 +13,7 @@ SELECT jsonb_build_object(
             'tables_ready', (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid AND r.srsubstate = 'r'),
             'tables_total', (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid),
             'origin', tandem_local.applied_to(),
+            'received', (SELECT w.latest_end_lsn FROM pg_stat_subscription w WHERE w.subid = s.oid AND w.relid IS NULL AND w.pid IS NOT NULL LIMIT 1),
             'apply_errors', coalesce((SELECT e.apply_error_count FROM pg_stat_subscription_stats e WHERE e.subid = s.oid), 0))
           FROM pg_subscription s
          WHERE s.subname = $3::text AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())),

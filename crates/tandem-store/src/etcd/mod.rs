@@ -147,12 +147,24 @@ impl Store for Etcd {
         expected: &Versioned,
         value: &str,
     ) -> Result<Change, StoreError> {
+        self.replace_with(key, expected, &[], value).await
+    }
+
+    async fn replace_with(
+        &self,
+        key: &str,
+        expected: &Versioned,
+        also: &[(&str, &str)],
+        value: &str,
+    ) -> Result<Change, StoreError> {
         let revision = i64::try_from(expected.mod_revision)
             .map_err(|_| StoreError::Refused("revision out of range".into()))?;
-        let same = vec![
+        let mut same = vec![
             Compare::mod_revision(key, CompareOp::Equal, revision),
             Compare::value(key, CompareOp::Equal, expected.value.as_str()),
         ];
+        let others = also.iter();
+        same.extend(others.map(|(key, value)| Compare::value(*key, CompareOp::Equal, *value)));
         self.change(guarded(key, same, value)).await
     }
 
