@@ -98,6 +98,11 @@ resource "google_sql_database_instance" "this" {
       condition     = !var.point_in_time_recovery_enabled || var.backup_enabled
       error_message = "Point-in-time recovery needs cloud_sql_backup_enabled = true."
     }
+    # The reference is what tells Terraform the order.
+    precondition {
+      condition     = length(var.private_services_connection) > 0
+      error_message = "The private services connection comes first."
+    }
     precondition {
       condition     = coalesce(var.disk_autoresize_limit, 2 * var.disk_size) >= var.disk_size
       error_message = "disk_autoresize_limit must not be smaller than the disk (${var.disk_size} GB)."

@@ -93,6 +93,7 @@ resource "cloudflare_load_balancer_pool" "this" {
   }
 
   lifecycle {
+    # Tandem turns pools off and on.
     ignore_changes = [enabled]
   }
 }

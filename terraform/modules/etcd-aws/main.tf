@@ -37,7 +37,7 @@ resource "aws_iam_instance_profile" "this" {
 }
 
 resource "aws_instance" "this" {
-  ami                    = coalesce(var.ami_id, nonsensitive(data.aws_ssm_parameter.debian.value))
+  ami                    = coalesce(var.ami_id, data.aws_ssm_parameter.debian.insecure_value)
   instance_type          = var.instance_type
   availability_zone      = var.availability_zone
   subnet_id              = var.subnet_id

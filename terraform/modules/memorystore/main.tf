@@ -48,6 +48,11 @@ resource "google_redis_instance" "this" {
       condition     = var.replica_count == 0 || var.read_replicas_mode == "READ_REPLICAS_ENABLED"
       error_message = "memorystore_replica_count = ${var.replica_count} needs memorystore_read_replicas_mode = \"READ_REPLICAS_ENABLED\" at creation."
     }
+    # The reference is what tells Terraform the order.
+    precondition {
+      condition     = length(var.private_services_connection) > 0
+      error_message = "The private services connection comes first."
+    }
     precondition {
       condition     = var.read_replicas_mode == "READ_REPLICAS_DISABLED" || (var.tier == "STANDARD_HA" && var.memory_size_gb >= 5 && var.replica_count >= 1)
       error_message = "Read replicas need memorystore_tier = STANDARD_HA, at least 5 GB and a memorystore_replica_count of 1 to 5."

@@ -121,6 +121,16 @@ variable "network_id" {
   type        = string
 }
 
+variable "private_services_connection" {
+  description = "Id of the private services connection. Nothing else refers to it, and without it the instance fails: this is the order."
+  type        = string
+
+  validation {
+    condition     = var.private_services_connection != null && var.private_services_connection != ""
+    error_message = "The private services connection comes first: output private_services_connection of module gcp-network, or \"existing\" in a network that is yours."
+  }
+}
+
 variable "private_services_range_name" {
   description = "Name of the reserved range; null takes any of the connection."
   type        = string

@@ -6,14 +6,15 @@
 locals {
   labels = var.labels
 
-  network_id              = var.create_network ? one(module.network[*].network_id) : var.existing_network_id
-  network_name            = var.create_network ? one(module.network[*].network_name) : try(element(split("/", var.existing_network_id), 4), null)
-  subnetwork_name         = var.create_network ? one(module.network[*].subnetwork_name) : var.existing_subnetwork_name
-  private_services_range  = var.create_network ? one(module.network[*].private_services_range_name) : var.existing_private_services_range_name
-  pod_service_accounts    = var.create_gke ? one(module.gke[*].pod_service_accounts) : var.existing_pod_service_accounts
-  tags                    = { for place in ["application", "tandem", "etcd"] : place => "${coalesce(local.network_name, "none")}-${place}" }
-  secret_reader_parts     = var.create_gke ? ["application"] : [for part in keys(var.existing_pod_service_accounts) : part if part == "application"]
-  flows_without_the_other = { for key, flow in module.access.flows : key => flow if var.enable_vpn || !startswith(flow.from, "aws-") }
+  network_id                  = var.create_network ? one(module.network[*].network_id) : var.existing_network_id
+  network_name                = var.create_network ? one(module.network[*].network_name) : try(element(split("/", var.existing_network_id), 4), null)
+  subnetwork_name             = var.create_network ? one(module.network[*].subnetwork_name) : var.existing_subnetwork_name
+  private_services_range      = var.create_network ? one(module.network[*].private_services_range_name) : var.existing_private_services_range_name
+  private_services_connection = var.create_network ? one(module.network[*].private_services_connection) : "existing"
+  pod_service_accounts        = var.create_gke ? one(module.gke[*].pod_service_accounts) : var.existing_pod_service_accounts
+  tags                        = { for place in ["application", "tandem", "etcd"] : place => "${coalesce(local.network_name, "none")}-${place}" }
+  secret_reader_parts         = var.create_gke ? ["application"] : [for part in keys(var.existing_pod_service_accounts) : part if part == "application"]
+  flows_without_the_other     = { for key, flow in module.access.flows : key => flow if var.enable_vpn || !startswith(flow.from, "aws-") }
 }
 
 module "network" {
@@ -114,10 +115,8 @@ module "cloud_sql" {
   database_flags                 = var.cloud_sql_database_flags
   network_id                     = local.network_id
   private_services_range_name    = local.private_services_range
+  private_services_connection    = local.private_services_connection
   labels                         = var.labels
-
-  # Terraform sees no reference to the private services connection, and without it the instance fails.
-  depends_on = [module.network]
 }
 
 module "memorystore" {
@@ -139,9 +138,8 @@ module "memorystore" {
   rdb_snapshot_period         = var.memorystore_rdb_snapshot_period
   network_id                  = local.network_id
   private_services_range_name = local.private_services_range
+  private_services_connection = local.private_services_connection
   labels                      = var.labels
-
-  depends_on = [module.network]
 }
 
 module "load_balancer" {

@@ -71,6 +71,10 @@ run "shape" {
     error_message = "Only the flow-log service takes the role."
   }
   assert {
+    condition     = alltrue([for p in [aws_iam_role.flow["this"].assume_role_policy, aws_iam_role_policy.flow["this"].policy] : jsondecode(p).Version == "2012-10-17" && jsondecode(p).Statement[0].Effect == "Allow"]) && jsondecode(aws_iam_role.flow["this"].assume_role_policy).Statement[0].Action == "sts:AssumeRole" && jsondecode(aws_iam_role_policy.flow["this"].policy).Statement[0].Action == ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"] && aws_cloudwatch_log_group.flow["this"].name == "/vpc/crm-dr/flow"
+    error_message = "Whole policies: it writes logs and nothing else."
+  }
+  assert {
     condition     = alltrue([for tags in [aws_vpc.this.tags, aws_internet_gateway.this.tags, aws_eip.nat["ap-northeast-2a"].tags, aws_nat_gateway.this["ap-northeast-2c"].tags, aws_route_table.public.tags, aws_route_table.private["ap-northeast-2a"].tags, aws_vpc_endpoint.s3.tags, aws_flow_log.this["this"].tags, aws_cloudwatch_log_group.flow["this"].tags, aws_iam_role.flow["this"].tags, aws_default_security_group.this.tags] : tags["project"] == "crm"])
     error_message = "Every resource carries the tags."
   }

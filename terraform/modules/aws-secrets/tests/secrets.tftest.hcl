@@ -15,7 +15,7 @@ run "shape" {
     error_message = "Encrypted with its own rotating key, recoverable for a month."
   }
   assert {
-    condition     = [for s in jsondecode(aws_iam_policy.read.policy).Statement : s.Resource] == [aws_secretsmanager_secret.this.arn, aws_kms_key.this.arn] && alltrue([for s in jsondecode(aws_iam_policy.read.policy).Statement : s.Effect == "Allow"])
+    condition     = [for s in jsondecode(aws_iam_policy.read.policy).Statement : s.Resource] == [aws_secretsmanager_secret.this.arn, aws_kms_key.this.arn] && alltrue([for s in jsondecode(aws_iam_policy.read.policy).Statement : s.Effect == "Allow"]) && jsondecode(aws_iam_policy.read.policy).Version == "2012-10-17"
     error_message = "The policy reaches this secret and this key only."
   }
   assert {

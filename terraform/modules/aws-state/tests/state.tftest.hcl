@@ -18,7 +18,7 @@ run "shape" {
     error_message = "Nothing public."
   }
   assert {
-    condition     = jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Effect == "Deny" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Condition.Bool["aws:SecureTransport"] == "false" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Resource == [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"] && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Action == "s3:*" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Principal == "*"
+    condition     = jsondecode(aws_s3_bucket_policy.this.policy).Version == "2012-10-17" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Effect == "Deny" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Condition.Bool["aws:SecureTransport"] == "false" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Resource == [aws_s3_bucket.this.arn, "${aws_s3_bucket.this.arn}/*"] && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Action == "s3:*" && jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Principal == "*"
     error_message = "TLS only."
   }
   assert {

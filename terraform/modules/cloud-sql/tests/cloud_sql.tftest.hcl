@@ -8,6 +8,7 @@ variables {
   user_name                   = "crmadmin"
   network_id                  = "projects/example/global/networks/crm-dr"
   private_services_range_name = "crm-dr-private-services"
+  private_services_connection = "connection"
   labels                      = { project = "crm" }
 }
 
@@ -76,6 +77,16 @@ run "shape" {
   }
 }
 
+run "disk_growth_is_left_alone" {
+  variables {
+    disk_size = 300
+  }
+  assert {
+    condition     = google_sql_database_instance.this.settings[0].disk_size == 200 && google_sql_database_instance.this.settings[0].disk_autoresize_limit == 600
+    error_message = "Another size in the file, or on the disk, must never delete and recreate the database."
+  }
+}
+
 run "given_password" {
   command = plan
   variables {
@@ -140,15 +151,16 @@ run "limit_below_the_disk_is_refused" {
 run "small_mistakes_are_refused_together" {
   command = plan
   variables {
-    instance_name     = "CRM_DR"
-    database_version  = "MYSQL_8_0"
-    edition           = "BASIC"
-    tier              = "db-f1-micro"
-    disk_size         = 5
-    disk_type         = "SSD"
-    availability_type = "MULTI"
-    user_password     = "short"
-    network_id        = "crm-dr"
+    instance_name               = "CRM_DR"
+    database_version            = "MYSQL_8_0"
+    edition                     = "BASIC"
+    tier                        = "db-f1-micro"
+    disk_size                   = 5
+    disk_type                   = "SSD"
+    availability_type           = "MULTI"
+    user_password               = "short"
+    network_id                  = "crm-dr"
+    private_services_connection = ""
   }
-  expect_failures = [var.instance_name, var.database_version, var.edition, var.tier, var.disk_size, var.disk_type, var.availability_type, var.user_password, var.network_id]
+  expect_failures = [var.instance_name, var.database_version, var.edition, var.tier, var.disk_size, var.disk_type, var.availability_type, var.user_password, var.network_id, var.private_services_connection]
 }

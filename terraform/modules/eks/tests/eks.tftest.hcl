@@ -92,6 +92,14 @@ run "shape" {
     error_message = "Each role is taken by its own service only."
   }
   assert {
+    condition     = alltrue([for r in [aws_iam_role.cluster, aws_iam_role.node, aws_iam_role.pods["tandem"], aws_iam_role.addon["vpc-cni"]] : jsondecode(r.assume_role_policy).Version == "2012-10-17" && jsondecode(r.assume_role_policy).Statement[0].Effect == "Allow"]) && [for r in [aws_iam_role.cluster, aws_iam_role.node] : jsondecode(r.assume_role_policy).Statement[0].Action] == ["sts:AssumeRole", "sts:AssumeRole"] && [for r in [aws_iam_role.pods["tandem"], aws_iam_role.addon["vpc-cni"]] : jsondecode(r.assume_role_policy).Statement[0].Action] == [["sts:AssumeRole", "sts:TagSession"], ["sts:AssumeRole", "sts:TagSession"]]
+    error_message = "Pod identity also tags its session."
+  }
+  assert {
+    condition     = [aws_iam_role.cluster.name, aws_iam_role.node.name, aws_iam_role.addon["vpc-cni"].name] == ["crm-dr-eks", "crm-dr-node", "crm-dr-vpc-cni"] && aws_kms_key.this.description == "Kubernetes secrets of crm-dr"
+    error_message = "Readable names."
+  }
+  assert {
     condition     = { for key, a in aws_eks_pod_identity_association.pods : key => [a.namespace, a.service_account, a.role_arn == aws_iam_role.pods[key].arn, a.cluster_name] } == { application = ["crm", "crm", true, "crm-dr"], tandem = ["tandem", "tandem", true, "crm-dr"] }
     error_message = "Pods take their role by their service account."
   }
@@ -102,6 +110,16 @@ run "shape" {
   assert {
     condition     = output.cluster_name == "crm-dr" && output.cluster_endpoint == aws_eks_cluster.this.endpoint && output.pod_role_names == { application = aws_iam_role.pods["application"].name, tandem = aws_iam_role.pods["tandem"].name }
     error_message = "Outputs of the cluster."
+  }
+}
+
+run "autoscaling_is_left_alone" {
+  variables {
+    node_group_desired_capacity = 7
+  }
+  assert {
+    condition     = aws_eks_node_group.this["application"].scaling_config[0].desired_size == 5
+    error_message = "An apply must not undo what the autoscaler decided."
   }
 }
 

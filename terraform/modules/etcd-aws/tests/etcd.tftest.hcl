@@ -13,7 +13,7 @@ variables {
 
 run "shape" {
   assert {
-    condition     = aws_instance.this.subnet_id == "subnet-a" && aws_instance.this.private_ip == "10.30.0.20" && toset(aws_instance.this.vpc_security_group_ids) == toset(["sg-etcd"]) && aws_instance.this.instance_type == "t4g.small" && aws_instance.this.availability_zone == "ap-northeast-2a" && aws_instance.this.ami == data.aws_ssm_parameter.debian.value && data.aws_ssm_parameter.debian.name == "/aws/service/debian/release/12/latest/arm64"
+    condition     = aws_instance.this.subnet_id == "subnet-a" && aws_instance.this.private_ip == "10.30.0.20" && toset(aws_instance.this.vpc_security_group_ids) == toset(["sg-etcd"]) && aws_instance.this.instance_type == "t4g.small" && aws_instance.this.availability_zone == "ap-northeast-2a" && aws_instance.this.ami == data.aws_ssm_parameter.debian.insecure_value && data.aws_ssm_parameter.debian.name == "/aws/service/debian/release/12/latest/arm64"
     error_message = "A small machine at a known address."
   }
   assert {
@@ -33,7 +33,7 @@ run "shape" {
     error_message = "So does its public address."
   }
   assert {
-    condition     = aws_instance.this.iam_instance_profile == aws_iam_instance_profile.this.name && aws_iam_instance_profile.this.role == aws_iam_role.this.name && aws_iam_role_policy_attachment.session_manager.role == aws_iam_role.this.name && endswith(aws_iam_role_policy_attachment.session_manager.policy_arn, "AmazonSSMManagedInstanceCore") && jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Principal.Service == "ec2.amazonaws.com" && aws_iam_role.this.name == "crm-dr-etcd" && aws_iam_instance_profile.this.name == "crm-dr-etcd"
+    condition     = aws_instance.this.iam_instance_profile == aws_iam_instance_profile.this.name && aws_iam_instance_profile.this.role == aws_iam_role.this.name && aws_iam_role_policy_attachment.session_manager.role == aws_iam_role.this.name && endswith(aws_iam_role_policy_attachment.session_manager.policy_arn, "AmazonSSMManagedInstanceCore") && jsondecode(aws_iam_role.this.assume_role_policy) == { Version = "2012-10-17", Statement = [{ Effect = "Allow", Action = "sts:AssumeRole", Principal = { Service = "ec2.amazonaws.com" } }] } && aws_iam_role.this.name == "crm-dr-etcd" && aws_iam_instance_profile.this.name == "crm-dr-etcd"
     error_message = "Session Manager is its only right."
   }
   assert {
@@ -45,11 +45,11 @@ run "shape" {
 run "given_image" {
   command = plan
   variables {
-    ami_id = "ami-1"
-    name   = "another"
+    ami_id    = "ami-1"
+    peer_port = 22380
   }
   assert {
-    condition     = aws_instance.this.ami == data.aws_ssm_parameter.debian.value
-    error_message = "A running member is not replaced by another image."
+    condition     = aws_instance.this.ami == data.aws_ssm_parameter.debian.insecure_value && strcontains(aws_instance.this.user_data, ":12380")
+    error_message = "A running member is not replaced by another image or first boot."
   }
 }

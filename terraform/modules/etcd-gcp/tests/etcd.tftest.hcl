@@ -43,6 +43,17 @@ run "shape" {
   }
 }
 
+run "another_first_boot" {
+  command = plan
+  variables {
+    peer_port = 22380
+  }
+  assert {
+    condition     = strcontains(google_compute_instance.this.metadata["user-data"], ":12380")
+    error_message = "A running member is not changed by another first boot."
+  }
+}
+
 run "short_name_is_refused" {
   command = plan
   variables {

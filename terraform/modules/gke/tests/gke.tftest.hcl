@@ -83,6 +83,16 @@ run "shape" {
   }
 }
 
+run "autoscaling_is_left_alone" {
+  variables {
+    node_pool_initial_count = 9
+  }
+  assert {
+    condition     = google_container_node_pool.this["application"].initial_node_count == 2
+    error_message = "The first count is for the first apply; a later one would replace the pool."
+  }
+}
+
 run "reachable_to_some" {
   command = plan
   variables {

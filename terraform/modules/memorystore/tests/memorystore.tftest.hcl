@@ -6,6 +6,7 @@ variables {
   memory_size_gb              = 10
   network_id                  = "projects/example/global/networks/crm-dr"
   private_services_range_name = "crm-dr-private-services"
+  private_services_connection = "connection"
   labels                      = { project = "crm" }
 }
 
@@ -92,15 +93,16 @@ run "mode_without_replicas_is_refused" {
 run "small_mistakes_are_refused_together" {
   command = plan
   variables {
-    instance_id             = "CRM"
-    tier                    = "HA"
-    memory_size_gb          = 0
-    redis_version           = "REDIS_6_X"
-    replica_count           = 6
-    read_replicas_mode      = "ON"
-    transit_encryption_mode = "TLS"
-    persistence_mode        = "AOF"
-    rdb_snapshot_period     = "DAILY"
+    instance_id                 = "CRM"
+    tier                        = "HA"
+    memory_size_gb              = 0
+    redis_version               = "REDIS_6_X"
+    replica_count               = 6
+    read_replicas_mode          = "ON"
+    transit_encryption_mode     = "TLS"
+    persistence_mode            = "AOF"
+    rdb_snapshot_period         = "DAILY"
+    private_services_connection = ""
   }
-  expect_failures = [var.instance_id, var.tier, var.memory_size_gb, var.redis_version, var.replica_count, var.read_replicas_mode, var.transit_encryption_mode, var.persistence_mode, var.rdb_snapshot_period]
+  expect_failures = [var.instance_id, var.tier, var.memory_size_gb, var.redis_version, var.replica_count, var.read_replicas_mode, var.transit_encryption_mode, var.persistence_mode, var.rdb_snapshot_period, var.private_services_connection]
 }

@@ -78,6 +78,16 @@ run "shape" {
   }
 }
 
+run "disk_growth_is_left_alone" {
+  variables {
+    allocated_storage = 250
+  }
+  assert {
+    condition     = aws_db_instance.this.allocated_storage == 200 && aws_db_instance.this.max_allocated_storage == 500
+    error_message = "The disk grows by itself; the file's size only counts at creation."
+  }
+}
+
 run "given_password_and_copy" {
   variables {
     master_password     = "Correct-Horse-9"
@@ -105,6 +115,10 @@ run "given_password_and_copy" {
   assert {
     condition     = endswith(aws_iam_role_policy_attachment.backup["this"].policy_arn, "AWSBackupServiceRolePolicyForBackup") && jsondecode(aws_iam_role.backup["this"].assume_role_policy).Statement[0].Principal.Service == "backup.amazonaws.com" && aws_backup_plan.this["this"].tags["project"] == "crm" && aws_backup_vault.this["this"].tags["project"] == "crm" && aws_iam_role.backup["this"].tags["project"] == "crm"
     error_message = "Only AWS Backup takes the role."
+  }
+  assert {
+    condition     = alltrue([for r in [aws_iam_role.backup["this"], aws_iam_role.monitoring] : jsondecode(r.assume_role_policy).Version == "2012-10-17" && jsondecode(r.assume_role_policy).Statement[0].Effect == "Allow" && jsondecode(r.assume_role_policy).Statement[0].Action == "sts:AssumeRole"]) && one([for r in aws_backup_plan.this["this"].rule : r.rule_name]) == "daily-copy" && aws_backup_plan.this["this"].name == "crm-dr-copy" && aws_backup_selection.this["this"].name == "crm-dr" && aws_backup_vault.this["this"].name == "crm-dr"
+    error_message = "Whole policies, readable names."
   }
 }
 

@@ -46,7 +46,7 @@ run "vpn_off_again" {
     enable_vpn = false
   }
   assert {
-    condition     = output.vpn_tunnels == null && output.vpn_connection_ids == null && output.vpn_gcp_router == null
+    condition     = length(module.vpn) == 0 && length(module.rds) == 1 && output.rds_endpoint != ""
     error_message = "The VPN can be taken away without touching the rest."
   }
 }

@@ -11,14 +11,3 @@ run "both" {
     error_message = "A certificate in each cloud."
   }
 }
-
-run "one_only" {
-  variables {
-    enable_acm_certificate = false
-    enable_gcp_certificate = false
-  }
-  assert {
-    condition     = output.acm_certificate_arn == null && output.gcp_certificate_map_id == null
-    error_message = "Each can be yours instead."
-  }
-}
