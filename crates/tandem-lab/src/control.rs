@@ -55,6 +55,34 @@ pub enum Request {
         /// Which.
         name: String,
     },
+    /// Cut a place from everybody else.
+    Isolate {
+        /// A site or the witness.
+        name: String,
+        /// Silently, or with a reset.
+        cut: Cut,
+    },
+    /// Mend every link of a place.
+    Heal {
+        /// A site or the witness.
+        name: String,
+    },
+    /// Make the store's member at a place the leader.
+    Lead {
+        /// A site or the witness.
+        name: String,
+    },
+    /// Copy the disks of the store.
+    Copy,
+    /// Start the store on the copied disks.
+    Restore,
+    /// Start one of our own processes anew with another time since boot.
+    Clock {
+        /// Which.
+        name: String,
+        /// How much more than the machine's, in seconds.
+        ahead_s: i64,
+    },
     /// Change a link.
     Link {
         /// As in `aws-gcp`.
@@ -244,6 +272,12 @@ async fn obey(lab: &Lab, request: Request) -> Result<()> {
         Request::Start { name } => lab.start_process(&name).await,
         Request::Freeze { name } => lab.freeze(&name).await,
         Request::Thaw { name } => lab.thaw(&name).await,
+        Request::Isolate { name, cut } => lab.isolate(&name, cut),
+        Request::Heal { name } => lab.heal_site(&name),
+        Request::Lead { name } => lab.move_leader(&name).await,
+        Request::Copy => lab.copy_stores().await,
+        Request::Restore => lab.restore_stores().await,
+        Request::Clock { name, ahead_s } => lab.restart_with_clock(&name, ahead_s).await,
         Request::Link { name, change } => bend(lab, &name, &change),
         Request::Status | Request::Reset | Request::Down => Ok(()),
     }

@@ -64,6 +64,9 @@ pub struct Drill {
     /// How long a written row takes to be seen at the other site; not measured if absent.
     #[serde(default)]
     pub visibility: Option<Visibility>,
+    /// Clients inside the sites, at every door of each; none if absent.
+    #[serde(default)]
+    pub inside: Option<InsideLoad>,
     /// What is injected, in order.
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
@@ -134,6 +137,14 @@ pub struct Visibility {
     pub every_ms: u64,
 }
 
+/// Writes at every door of every site, by clients that stand inside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InsideLoad {
+    /// One write at each door every so many milliseconds.
+    pub every_ms: u64,
+}
+
 /// One injection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -198,6 +209,34 @@ pub enum Action {
         /// As in the lab.
         link: String,
     },
+    /// Cut a place from everybody else; what is inside lives on, with its clients.
+    Isolate {
+        /// A site or the witness.
+        site: SiteId,
+        /// Silently, or with a reset.
+        how: CutHow,
+    },
+    /// Mend every link of a place.
+    HealSite {
+        /// A site or the witness.
+        site: SiteId,
+    },
+    /// Make the store's member at a place the leader.
+    MoveLeader {
+        /// A site or the witness.
+        to: SiteId,
+    },
+    /// Copy the disk of every member of the store, one after the other.
+    CopyStores {},
+    /// Kill every member of the store and start it on the disk that was copied.
+    RestoreStores {},
+    /// Start one of our own processes anew with another time since boot than the machine's.
+    RestartWithClock {
+        /// As in the lab.
+        process: String,
+        /// How much more time since boot it sees, in seconds.
+        ahead_s: i64,
+    },
 }
 
 /// How a link is cut.
@@ -232,6 +271,20 @@ impl fmt::Display for Action {
                 }
             }
             Self::HealLink { link } => write!(f, "mend link {link}"),
+            Self::Isolate { site, how } if *how == CutHow::Drop => {
+                write!(f, "cut {site} from everybody silently")
+            }
+            Self::Isolate { site, .. } => write!(f, "cut {site} from everybody with resets"),
+            Self::HealSite { site } => write!(f, "mend every link of {site}"),
+            Self::MoveLeader { to } => write!(f, "make the store's member at {to} the leader"),
+            Self::CopyStores {} => f.write_str("copy the disks of the store"),
+            Self::RestoreStores {} => f.write_str("start the store on the copied disks"),
+            Self::RestartWithClock { process, ahead_s } => {
+                write!(
+                    f,
+                    "restart {process} with a clock that is {ahead_s} s ahead"
+                )
+            }
         }
     }
 }
@@ -245,6 +298,13 @@ pub enum Aftermath {
         /// The site.
         site: SiteId,
     },
+    /// Mend every link of a place.
+    HealSite {
+        /// A site or the witness.
+        site: SiteId,
+    },
+    /// Every agent must refuse the store, and say so.
+    ExpectStoreRefused {},
     /// The returned site must come back without the right to write.
     ExpectFenced {
         /// The site.
@@ -397,6 +457,11 @@ impl Drill {
                 self.visibility
                     .is_none_or(|v| v.every_ms > 0 && v.from != v.to),
                 "visibility: every_ms above 0, from and to different".to_string(),
+            ),
+            (
+                self.inside
+                    .is_none_or(|inside| (10..=10_000).contains(&inside.every_ms)),
+                "inside.every_ms: write 10 to 10000".to_string(),
             ),
         ];
         rules

@@ -117,6 +117,9 @@ pub struct Request {
     pub origin: Option<Origin>,
     /// Why there is no good answer, in the client's words.
     pub failure: Option<String>,
+    /// How long its client waits, if not [`ANSWER_WITHIN`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience_ms: Option<u64>,
 }
 
 impl Request {
@@ -142,7 +145,8 @@ impl Request {
 
     /// The last moment at which an answer counts.
     pub fn deadline(&self) -> Mono {
-        self.intended.after(ANSWER_WITHIN)
+        let patience = self.patience_ms.map(Duration::from_millis);
+        self.intended.after(patience.unwrap_or(ANSWER_WITHIN))
     }
 
     /// When the client knew how it ended: the answer, or the end of its patience.
@@ -195,6 +199,7 @@ mod tests {
                 cloud: None,
                 origin: None,
                 failure: None,
+                patience_ms: None,
             };
             assert_eq!(request.outcome(), expected);
         };

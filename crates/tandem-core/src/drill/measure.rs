@@ -85,12 +85,22 @@ measures! {
     Relabelled = "relabelled", "";
     /// Writes sent after a newer epoch was known, yet acknowledged by an older one; and epochs with two writers.
     EpochViolations = "epoch_violations", "";
+    /// Acknowledgements of an old epoch that came through an application or a gate after a newer one was known, though sent before.
+    LateAcknowledgements = "late_acknowledgements", "";
+    /// Writes from inside the sites that were acknowledged, at whatever door.
+    InsideAcknowledged = "inside_acknowledged", "";
+    /// Writes acknowledged at a door of an isolated site while it was isolated.
+    IsolatedAcknowledged = "isolated_acknowledged", "";
     /// By how much the epoch rose.
     EpochRise = "epoch_rise", "";
     /// How often the right to write moved to another site.
     Promotions = "promotions", "";
     /// Writes acknowledged by the new primary in a higher epoch.
     NewEpochWrites = "new_epoch_writes", "";
+    /// From the first fault to the moment of the last write that was meant to be sent and failed.
+    LastFailedWrite = "last_failed_write_s", "s";
+    /// 1 if every agent refuses the store.
+    StoreRefused = "store_refused", "";
     /// Writes acknowledged after the fault had settled.
     WritesAfterFault = "writes_after_fault", "";
     /// 1 if the edge reported the broken site's pool as unhealthy.
@@ -120,6 +130,7 @@ impl Measure {
                 | Self::WriteRto
                 | Self::Rto
                 | Self::Recovery
+                | Self::LastFailedWrite
                 | Self::P50
                 | Self::P95
                 | Self::VisibilityP50

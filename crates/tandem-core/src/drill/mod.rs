@@ -15,6 +15,7 @@ pub mod bound;
 pub mod curves;
 pub mod file;
 pub mod history;
+pub mod inside;
 pub mod measure;
 pub mod observed;
 pub mod oracle;
@@ -26,8 +27,9 @@ pub mod verdict;
 mod transcript;
 
 pub use bound::Bound;
-pub use file::{Action, Aftermath, Condition, Drill, FileError, Load, Phases, Step};
+pub use file::{Action, Aftermath, Condition, Drill, FileError, InsideLoad, Load, Phases, Step};
 pub use history::{Kind, Origin, Outcome, Request, Row};
+pub use inside::{Door, Inside};
 pub use measure::Measure;
 pub use observed::{Finding, Injected, Observed};
 pub use oracle::Oracle;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::curves::quantile;
 use super::file::{Action, Aftermath, Drill};
 use super::history::{Kind, Origin, Request, Row};
+use super::inside::Inside;
 use super::measure::Measure;
 use super::oracle::Oracle;
 use super::timing::{AgentMarks, Timing, Window};
@@ -50,6 +51,8 @@ pub struct Observed {
     pub injected: Vec<Injected>,
     /// Every request.
     pub requests: Vec<Request>,
+    /// Every write from inside a site.
+    pub inside: Vec<Inside>,
     /// The rows of this drill in the surviving database.
     pub rows: Vec<Row>,
     /// Missing writes found on the returned site.
@@ -87,7 +90,8 @@ impl Observed {
 
     /// The judgement over its writes.
     pub fn oracle(&self) -> Oracle {
-        Oracle::judge(&self.requests, &self.rows, &self.found)
+        let inside = self.inside.iter().map(|inside| &inside.request);
+        Oracle::judge(self.requests.iter().chain(inside), &self.rows, &self.found)
     }
 
     /// Every figure that could be measured.
@@ -98,6 +102,7 @@ impl Observed {
         self.traffic_values(&mut values, drill, &timing);
         time_values(&mut values, &timing);
         oracle_values(&mut values, &oracle);
+        self.inside_values(&mut values, drill, &oracle);
         self.authority_values(&mut values);
         self.visibility_values(&mut values, drill);
         self.finding_values(&mut values);
@@ -144,12 +149,14 @@ impl Observed {
             .filter(|r| r.kind == Kind::Write && r.sent.is_some_and(|sent| sent > settled));
         values.count(Measure::WritesAfterFault, writes.count());
         values.set(Measure::PoolUnhealthy, self.pool_unhealthy.map(flag));
+        let failed = self.failed().filter(|r| r.kind == Kind::Write);
+        let last = failed.map(|r| r.intended).max().unwrap_or(t0);
+        values.set(Measure::LastFailedWrite, Some(last.since(t0).as_secs_f64()));
     }
 
     fn authority_values(&self, values: &mut Values) {
         let acked = || {
-            self.requests
-                .iter()
+            self.every_request()
                 .filter(|r| r.acknowledged())
                 .filter_map(|r| r.origin)
         };
@@ -185,8 +192,7 @@ impl Observed {
     /// The epoch in which the drill began.
     fn epoch_before(&self) -> Option<Epoch> {
         let acked = self
-            .requests
-            .iter()
+            .every_request()
             .filter(|r| r.acknowledged())
             .filter_map(|r| r.origin);
         let first = self.writers.first().map(|(_, origin)| *origin);
@@ -218,11 +224,20 @@ impl Observed {
                 Aftermath::ExpectRefusedDirect { .. } => Measure::RefusedDirect,
                 Aftermath::ExpectRefusedAtGate { .. } => Measure::RefusedAtGate,
                 Aftermath::ExpectForwarded { .. } => Measure::Forwarded,
-                Aftermath::StartSite { .. } | Aftermath::FindMissing { .. } => continue,
+                Aftermath::ExpectStoreRefused {} => Measure::StoreRefused,
+                Aftermath::StartSite { .. }
+                | Aftermath::HealSite { .. }
+                | Aftermath::FindMissing { .. } => continue,
             };
             let so_far = values.0.get(&measure).copied().unwrap_or(1.0);
             values.set(measure, Some(so_far.min(flag(finding.held))));
         }
+    }
+
+    /// Those of outside clients, then those from inside.
+    fn every_request(&self) -> impl Iterator<Item = &Request> {
+        let inside = self.inside.iter().map(|inside| &inside.request);
+        self.requests.iter().chain(inside)
     }
 
     fn failed(&self) -> impl Iterator<Item = &Request> {
@@ -250,26 +265,31 @@ impl Action {
             Self::KillProcess { process }
             | Self::RestartProcess { process }
             | Self::Freeze { process } => !process.contains(".agent") && !process.contains(".etcd"),
-            Self::KillSite { .. } | Self::CutLink { .. } => true,
+            Self::RestartWithClock { process, .. } => !process.contains(".agent"),
+            Self::KillSite { .. } | Self::CutLink { .. } | Self::Isolate { .. } => true,
             Self::StartSite { .. }
             | Self::StartProcess { .. }
             | Self::Thaw { .. }
-            | Self::HealLink { .. } => false,
+            | Self::HealLink { .. }
+            | Self::HealSite { .. }
+            | Self::MoveLeader { .. }
+            | Self::CopyStores {}
+            | Self::RestoreStores {} => false,
         }
     }
 }
 
 #[derive(Default)]
-struct Values(BTreeMap<Measure, f64>);
+pub(super) struct Values(BTreeMap<Measure, f64>);
 
 impl Values {
-    fn set(&mut self, measure: Measure, value: Option<f64>) {
+    pub(super) fn set(&mut self, measure: Measure, value: Option<f64>) {
         if let Some(value) = value {
             self.0.insert(measure, value);
         }
     }
 
-    fn count(&mut self, measure: Measure, count: usize) {
+    pub(super) fn count(&mut self, measure: Measure, count: usize) {
         self.set(
             measure,
             Some(to_f64(u64::try_from(count).expect("a count fits"))),

@@ -45,6 +45,9 @@ pub struct Oracle {
     pub relabelled: Vec<u64>,
     /// Acknowledgements of an epoch that clients already knew to be over.
     pub violations: Vec<Violation>,
+    /// Acknowledgements of an old epoch that arrived after a newer one was known, though sent before.
+    #[serde(default)]
+    pub late: Vec<Violation>,
     /// Epochs in which more than one site acknowledged writes.
     pub shared_epochs: Vec<Epoch>,
     /// Counts by who acknowledged.
@@ -93,16 +96,23 @@ pub struct OriginCount {
 impl Oracle {
     /// Judges `requests` against the `rows` of the surviving database and the
     /// numbers that were `found` on the site that lost them.
-    pub fn judge(requests: &[Request], rows: &[Row], found: &BTreeSet<u64>) -> Self {
-        let writes: Vec<&Request> = requests.iter().filter(|r| r.kind == Kind::Write).collect();
+    pub fn judge<'a>(
+        requests: impl IntoIterator<Item = &'a Request>,
+        rows: &[Row],
+        found: &BTreeSet<u64>,
+    ) -> Self {
+        let requests = requests.into_iter();
+        let writes: Vec<&Request> = requests.filter(|r| r.kind == Kind::Write).collect();
         let acks: Vec<&Request> = writes
             .iter()
             .copied()
             .filter(|w| w.acknowledged())
             .collect();
         let survivors: BTreeMap<u64, Row> = rows.iter().map(|row| (row.number, *row)).collect();
+        let (violations, late) = outlived(&acks);
         let mut oracle = Self {
-            violations: violations(&acks),
+            violations,
+            late,
             shared_epochs: shared_epochs(&acks),
             rpo: rpo(&acks, &survivors),
             ..Self::default()
@@ -184,9 +194,10 @@ impl Oracle {
     }
 }
 
-/// Walks the epochs from the newest to the oldest and remembers when a client
-/// first knew of any newer one.
-fn violations(acks: &[&Request]) -> Vec<Violation> {
+/// Acknowledgements of an epoch that a client knew to be over: first those that were *sent*
+/// after that (two writers), then those that only arrived after it. Walks the epochs from the
+/// newest to the oldest and remembers when a client first knew of any newer one.
+fn outlived(acks: &[&Request]) -> (Vec<Violation>, Vec<Violation>) {
     let mut by_epoch: BTreeMap<Epoch, Vec<(&Request, Origin)>> = BTreeMap::new();
     for (ack, origin) in acks.iter().filter_map(|ack| Some((*ack, ack.origin?))) {
         by_epoch
@@ -195,17 +206,17 @@ fn violations(acks: &[&Request]) -> Vec<Violation> {
             .push((ack, origin));
     }
     let mut newer_known: Option<Mono> = None;
-    let mut late = Vec::new();
+    let mut found = Vec::new();
     for group in by_epoch.values().rev() {
         if let Some(newer_known) = newer_known {
-            late.extend(group.iter().filter_map(|(ack, origin)| {
-                let sent = ack.sent.filter(|sent| *sent > newer_known)?;
-                Some(Violation {
+            found.extend(group.iter().filter_map(|(ack, origin)| {
+                let violation = Violation {
                     number: ack.number,
                     origin: *origin,
-                    sent,
+                    sent: ack.sent?,
                     newer_known,
-                })
+                };
+                (ack.ended() > newer_known).then_some(violation)
             }));
         }
         newer_known = group
@@ -214,8 +225,10 @@ fn violations(acks: &[&Request]) -> Vec<Violation> {
             .chain(newer_known)
             .min();
     }
-    late.sort_by_key(|violation| violation.number);
-    late
+    found.sort_by_key(|violation| violation.number);
+    found
+        .into_iter()
+        .partition(|violation| violation.sent > violation.newer_known)
 }
 
 fn shared_epochs(acks: &[&Request]) -> Vec<Epoch> {
@@ -345,6 +358,8 @@ mod tests {
         assert_eq!(late, [4]);
         assert_eq!(oracle.violations[0].origin.to_string(), "aws/1");
         assert_eq!(oracle.violations[0].newer_known, Mono(300_000));
+        let slow: Vec<_> = oracle.late.iter().map(|late| late.number).collect();
+        assert_eq!(slow, [1, 3], "known, and told apart");
     }
 
     #[test]
@@ -455,6 +470,7 @@ mod tests {
                     cloud: None,
                     origin: acked.then_some(origin),
                     failure: None,
+                    patience_ms: None,
                 });
                 for _ in 0..kept[index] {
                     rows.push(Row { number, origin: Some(origin) });

@@ -79,6 +79,7 @@ impl Transcript {
                 .and_then(|site| site.parse().ok()),
             origin,
             failure: None,
+            patience_ms: None,
         });
         self.end = self.end.max(sent);
     }

@@ -24,6 +24,9 @@ const TRY: Duration = Duration::from_secs(15);
 /// How long between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// The planner's code for a store that is not believed.
+const STORE_REFUSED: &str = "TDM-1002";
+
 const INSERT: &str = "INSERT INTO contact (request_id, name, email) VALUES ($1, 'After the drill', 'after@example.com') RETURNING origin::text";
 const ROWS: &str =
     "SELECT request_id::text, origin::text FROM contact WHERE request_id::text LIKE $1";
@@ -81,6 +84,11 @@ async fn one(
             stage.start_site(*site).await?;
             (true, format!("everything of {site} runs again"))
         }
+        Aftermath::HealSite { site } => {
+            stage.heal_site(*site)?;
+            (true, format!("every link of {site} is mended"))
+        }
+        Aftermath::ExpectStoreRefused {} => store_refused(stage).await,
         Aftermath::ExpectFenced { site } => fenced(stage, *site).await?,
         Aftermath::ExpectRefusedDirect { site } => {
             let doors = vec![(format!("PostgreSQL of {site}"), stage.direct(*site))];
@@ -116,6 +124,22 @@ async fn fenced(stage: &Stage, site: SiteId) -> Result<(bool, String), Error> {
         }
         if all || clock::now().since(begun) > SETTLED {
             return Ok((all, told));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Every agent says that it does not believe the store.
+async fn store_refused(stage: &Stage) -> (bool, String) {
+    let begun = clock::now();
+    loop {
+        let reasons = stage.reasons().await;
+        let all = reasons.values().all(|code| code == STORE_REFUSED);
+        if all || clock::now().since(begun) > SETTLED {
+            let told = reasons
+                .iter()
+                .map(|(agent, code)| format!("{agent}: {code}"));
+            return (all, told.collect::<Vec<_>>().join(", "));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method};
 use serde::Deserialize;
-use tandem_core::drill::history::ANSWER_WITHIN;
 use tandem_core::drill::schedule::Due;
 use tandem_core::drill::{Kind, Origin, Request};
 use tandem_core::model::{Mono, SiteId};
@@ -74,11 +73,15 @@ pub(crate) fn http_client() -> reqwest::Result<Client> {
         .build()
 }
 
-/// Sends what is due and waits no longer than a user would.
-pub(crate) async fn perform(http: &Client, target: &Target, due: Due, intended: Mono) -> Request {
+/// Sends what is due and waits no longer than its client would.
+pub(crate) async fn perform(
+    http: &Client,
+    target: &Target,
+    due: Due,
+    mut request: Request,
+) -> Request {
     let sent = clock::now();
-    let patience = sent.until(intended.after(ANSWER_WITHIN));
-    let mut request = unsent(due, intended);
+    let patience = sent.until(request.deadline());
     request.sent = Some(sent);
     match tokio::time::timeout(patience, exchange(http, target, due)).await {
         Ok(Ok(answer)) => fill(&mut request, &answer),
@@ -103,6 +106,7 @@ pub(crate) fn unsent(due: Due, intended: Mono) -> Request {
         cloud: None,
         origin: None,
         failure: None,
+        patience_ms: None,
     }
 }
 

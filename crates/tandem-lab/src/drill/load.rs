@@ -157,7 +157,7 @@ async fn drive(
         let http = clients[chosen(due)].clone();
         let (shared, target) = (Arc::clone(shared), Arc::clone(&target));
         tasks.spawn(async move {
-            let request = client::perform(&http, &target, due, intended).await;
+            let request = client::perform(&http, &target, due, client::unsent(due, intended)).await;
             shared.log().push(request);
             drop(permit);
         });

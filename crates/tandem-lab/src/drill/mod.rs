@@ -15,6 +15,7 @@ pub mod client;
 pub mod clock;
 mod error;
 pub mod evidence;
+pub mod inside;
 pub mod journal;
 pub mod load;
 pub mod observe;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tandem_core::drill::curves::{buckets, quantile};
 use tandem_core::drill::observed::{Injected, Observed};
 use tandem_core::drill::timing::Window;
-use tandem_core::drill::{Drill, Request, Step, Verdict};
+use tandem_core::drill::{Drill, Inside, Request, Step, Verdict};
 use tandem_core::model::Mono;
 use tokio::task::JoinHandle;
 
@@ -22,7 +22,9 @@ use super::evidence::{self, Client, Decision, Machine, Report, Run, SCHEMA};
 use super::observe::{Heard, Watching};
 use super::progress::{Meter, Progress, Tell};
 use super::stage::Stage;
-use super::{Error, Stop, aftermath, circumstances, clock, load, observe, prepare, visibility};
+use super::{
+    Error, Stop, aftermath, circumstances, clock, inside, load, observe, prepare, visibility,
+};
 
 /// How often the live line is drawn.
 const DRAW: Duration = Duration::from_millis(250);
@@ -50,6 +52,7 @@ pub struct Order {
 /// Everything that a load phase showed.
 struct Ridden {
     ended: load::Ended,
+    inside: Vec<Inside>,
     injected: Vec<Injected>,
     aborted: Option<String>,
     seen: Option<visibility::Seen>,
@@ -76,7 +79,7 @@ pub async fn run(
     let mut report = report(stage, order, &observed, &ridden, &heard, machine, wall)?;
     report.journal = stage.journal(begun).await;
     evidence::keep_logs(&order.folder, stage.logs())?;
-    evidence::write(&order.folder, &report, &observed.requests)?;
+    evidence::write(&order.folder, &report, &observed.requests, &observed.inside)?;
     Ok(report)
 }
 
@@ -101,6 +104,7 @@ async fn ride(
         ended: ridden.ended.ended,
         injected: ridden.injected.clone(),
         requests: ridden.ended.requests.clone(),
+        inside: ridden.inside.clone(),
         ..Observed::default()
     };
     if let Some(seen) = &ridden.seen {
@@ -134,6 +138,7 @@ async fn under_load(
 ) -> Result<Ridden, Error> {
     let drill = &order.drill;
     let span = drill.before() + drill.after();
+    let insiders = insiders(stage, drill, &target)?;
     let running = StopOnDrop(Some(load::start(target, drill.load, span, order.seed)?));
     let probes = Probes::start(stage, drill);
     let fault_at = running.started().after(drill.before());
@@ -162,12 +167,30 @@ async fn under_load(
     }
     let seen = probes.finish().await?;
     let ended = running.finish().await?;
+    let inside = match insiders {
+        Some(insiders) => inside::ended(insiders).await?,
+        None => Vec::new(),
+    };
     Ok(Ridden {
         ended,
+        inside,
         injected,
         aborted,
         seen,
     })
+}
+
+/// Clients inside the sites, if the drill asks for them.
+fn insiders(
+    stage: &Stage,
+    drill: &Drill,
+    target: &Target,
+) -> Result<Option<inside::Running>, Error> {
+    let Some(asked) = drill.inside else {
+        return Ok(None);
+    };
+    let every = Duration::from_millis(asked.every_ms);
+    inside::start(stage.doors(), &target.clouds, &target.mark, every).map(Some)
 }
 
 /// Why nothing shall be broken now, if so.
@@ -346,6 +369,7 @@ fn report(
         oracle: observed.oracle(),
         injected: observed.injected.clone(),
         findings: observed.findings.clone(),
+        doors: evidence::doors(&observed.inside),
         decisions: decisions(heard),
         journal: Vec::new(),
         writers: heard.writers.clone(),

@@ -7,34 +7,44 @@ use tandem_core::drill::Drill;
 
 use super::Error;
 
-/// The drills of `drills/`, so that the binary runs them anywhere.
-const BUILT_IN: [(&str, &str); 7] = [
-    ("normal", include_str!("../../../../drills/normal.toml")),
-    (
-        "aws-outage",
-        include_str!("../../../../drills/aws-outage.toml"),
-    ),
-    (
-        "aws-outage-lagging",
-        include_str!("../../../../drills/aws-outage-lagging.toml"),
-    ),
-    (
-        "aws-app-outage",
-        include_str!("../../../../drills/aws-app-outage.toml"),
-    ),
-    (
-        "gcp-outage",
-        include_str!("../../../../drills/gcp-outage.toml"),
-    ),
-    (
-        "consistency",
-        include_str!("../../../../drills/consistency.toml"),
-    ),
-    (
-        "rolling-restart",
-        include_str!("../../../../drills/rolling-restart.toml"),
-    ),
-];
+macro_rules! built_in {
+    ($($name:literal),+ $(,)?) => {
+        /// The drills of `drills/`, so that the binary runs them anywhere.
+        const BUILT_IN: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../../../drills/", $name, ".toml")))),+
+        ];
+    };
+}
+
+built_in! {
+    "normal",
+    "aws-outage",
+    "aws-outage-lagging",
+    "aws-app-outage",
+    "gcp-outage",
+    "consistency",
+    "rolling-restart",
+    "aws-isolated",
+    "aws-isolated-reset",
+    "vpn-cut",
+    "short-cuts",
+    "cut-5500-ms",
+    "cut-6-s",
+    "cut-7-s",
+    "cut-43-s",
+    "frozen-agent",
+    "frozen-gate",
+    "frozen-postgres",
+    "stale-etcd-leader",
+    "witness-lost",
+    "etcd-lost-one",
+    "etcd-lost-two",
+    "etcd-lost-three",
+    "etcd-restored",
+    "agent-dead-one",
+    "agent-dead-both",
+    "clock-jump",
+}
 
 /// The drill called `name`, or the one in the file `name` if that ends in `.toml`.
 ///
@@ -51,7 +61,8 @@ pub fn take(name: &str) -> Result<Drill, Error> {
     }
     let known = BUILT_IN.iter().find(|(id, _)| *id == name);
     let Some((_, text)) = known else {
-        let known = BUILT_IN.map(|(id, _)| id).join(", ");
+        let known: Vec<_> = BUILT_IN.iter().map(|(id, _)| *id).collect();
+        let known = known.join(", ");
         return Err(Error::Unknown {
             name: name.to_owned(),
             known,

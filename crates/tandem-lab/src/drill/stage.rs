@@ -16,6 +16,7 @@ use tandem_core::model::SiteId;
 use tandem_core::wire::Writer;
 use tokio_postgres::Config;
 
+use super::inside::Way;
 use super::observe::Watched;
 use super::{Error, circumstances, client, journal};
 use crate::lab::{Endpoints, Lab, SiteEndpoints};
@@ -135,19 +136,28 @@ impl Stage {
             Action::Freeze { process } => lab.freeze(process).await?,
             Action::Thaw { process } => lab.thaw(process).await?,
             Action::HealLink { link } => lab.link(link)?.heal(),
-            Action::CutLink { link, how, towards } => {
-                let cut = if *how == CutHow::Drop {
-                    Cut::Drop
-                } else {
-                    Cut::Reset
-                };
-                match towards {
-                    Some(place) => lab.link(link)?.cut_towards(*place, cut)?,
-                    None => lab.link(link)?.cut(cut),
-                }
+            Action::CutLink { link, how, towards } => match towards {
+                Some(place) => lab.link(link)?.cut_towards(*place, cut(*how))?,
+                None => lab.link(link)?.cut(cut(*how)),
+            },
+            Action::Isolate { site, how } => lab.isolate(site.as_str(), cut(*how))?,
+            Action::HealSite { site } => self.heal_site(*site)?,
+            Action::MoveLeader { to } => lab.move_leader(to.as_str()).await?,
+            Action::CopyStores {} => lab.copy_stores().await?,
+            Action::RestoreStores {} => lab.restore_stores().await?,
+            Action::RestartWithClock { process, ahead_s } => {
+                lab.restart_with_clock(process, *ahead_s).await?;
             }
         }
         Ok(())
+    }
+
+    /// Mends every link of a place.
+    ///
+    /// # Errors
+    /// As `Lab::heal_site`.
+    pub(super) fn heal_site(&self, site: SiteId) -> Result<(), Error> {
+        Ok(self.lab.heal_site(site.as_str())?)
     }
 
     /// Starts every process of a site again.
@@ -233,12 +243,48 @@ impl Stage {
         let unknown: Vec<&SiteId> = sites
             .iter()
             .filter(|site| !self.endpoints.sites.contains_key(site))
+            .filter(|site| **site != self.endpoints.witness)
             .collect();
         if unknown.is_empty() {
             Ok(())
         } else {
             Err(Error::NotReady(format!("the lab has no site {unknown:?}")))
         }
+    }
+
+    /// Every door of every site, for clients inside.
+    pub(super) fn doors(&self) -> Vec<(String, Way)> {
+        let mut doors = Vec::new();
+        for (site, at) in &self.endpoints.sites {
+            let crms = at.crms.iter();
+            doors.extend(crms.map(|(name, url)| (name.clone(), Way::Application(url.clone()))));
+            let gates = self.write_doors(*site).into_iter();
+            doors.extend(gates.map(|(name, door)| (name, Way::Gate(door))));
+            doors.push((
+                format!("{site}.postgres"),
+                Way::Database(self.direct(*site)),
+            ));
+        }
+        doors
+    }
+
+    /// What every agent gives as its reason, by its code.
+    pub(super) async fn reasons(&self) -> BTreeMap<String, String> {
+        #[derive(Deserialize)]
+        struct Status {
+            report: Option<Report>,
+        }
+        #[derive(Deserialize)]
+        struct Report {
+            code: String,
+        }
+        let mut reasons = BTreeMap::new();
+        for (agent, url) in self.watched().agents {
+            let status = ask::<Status>(format!("{url}/v1/status")).await;
+            let report = status.and_then(|status| status.report);
+            reasons.insert(agent, report.map_or_else(|| "nothing".into(), |r| r.code));
+        }
+        reasons
     }
 
     /// What each agent of the site says that its site is.
@@ -370,6 +416,13 @@ impl Stage {
     /// How the links are made.
     pub(super) fn links(&self) -> String {
         "userland wires on loopback: 2 ms and up to 1 ms of jitter between sites and witness, none to clients".to_owned()
+    }
+}
+
+fn cut(how: CutHow) -> Cut {
+    match how {
+        CutHow::Drop => Cut::Drop,
+        CutHow::Reset => Cut::Reset,
     }
 }
 

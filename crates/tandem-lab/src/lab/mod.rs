@@ -10,6 +10,7 @@
 
 mod check;
 mod endpoints;
+mod faults;
 mod files;
 mod layout;
 mod link;

@@ -7,6 +7,7 @@ use tokio_postgres::NoTls;
 
 use super::files::{APPLICATION_ROLE, DATABASE, cloud};
 use super::layout::{Layout, place, witness};
+use crate::links::Place;
 use crate::wait::{Look, until};
 use crate::{Result, http};
 
@@ -18,14 +19,20 @@ const OPEN_BOUND: Duration = Duration::from_secs(90);
 /// Makes the witness's member of etcd the leader: with the leader at a site, a cut
 /// link between the sites would stop renewals.
 pub(crate) async fn witness_leads(layout: &Layout) -> Result<()> {
+    leads(layout, witness()).await
+}
+
+/// Makes the member of etcd at `place` the leader.
+pub(crate) async fn leads(layout: &Layout, place: Place) -> Result<()> {
     let ports: Vec<_> = layout
         .members()
         .map(|at| layout.store(at).client.port)
         .collect();
-    let own = layout.store(witness()).client.port;
-    until("etcd", "a leader at the witness", LEADER_BOUND, || async {
+    let own = layout.store(place).client.port;
+    let goal = format!("a leader at {place}");
+    until("etcd", &goal, LEADER_BOUND, || async {
         let Some((member, leader)) = roles(own).await else {
-            return Ok(Look::Waiting("the witness's member does not answer".into()));
+            return Ok(Look::Waiting(format!("{place}'s member does not answer")));
         };
         if member == leader {
             return Ok(Look::Ready(()));

@@ -121,7 +121,7 @@ fn create(folder: &Path) -> Result<()> {
 
 /// A faithful copy, owners included, without the zeros that etcd and PostgreSQL write ahead. A
 /// folder that exists is empty, and filled.
-async fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
+pub(super) async fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().expect("below a folder of ours");
     fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
     let args = ["-a", "-T", "--sparse=always", "--"]

@@ -121,6 +121,12 @@ impl Own {
         })
     }
 
+    /// Starts it in a time namespace of its own.
+    pub(super) async fn start_with_clock(&mut self, ahead_s: i64) -> Result<()> {
+        self.process = self.launch.with_clock(ahead_s).start()?;
+        alive(&self.process, self.port).await
+    }
+
     async fn start_again(&mut self) -> Result<()> {
         self.process = self.launch.start()?;
         alive(&self.process, self.port).await

@@ -84,6 +84,23 @@ impl Launch {
         })
     }
 
+    /// The same in a time namespace: its clocks since boot are `ahead_s` seconds ahead of the
+    /// machine's. (Wall clocks have no namespace.) `unshare` replaces itself and keeps the number.
+    pub(crate) fn with_clock(&self, ahead_s: i64) -> Self {
+        let ahead = ahead_s.to_string();
+        let words = ["--time", "--boottime", &ahead, "--monotonic", &ahead, "--"];
+        let own = [self.program.display().to_string()].into_iter();
+        Self {
+            program: "unshare".into(),
+            args: words
+                .map(str::to_owned)
+                .into_iter()
+                .chain(own.chain(self.args.iter().cloned()))
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// `setpriv` asks the system to kill the process when the spawner's thread ends, that
     /// is, when we end in whatever way; it also changes the user and then replaces itself.
     fn command(&self) -> Command {

@@ -72,6 +72,32 @@ enum Command {
         /// Process
         name: String,
     },
+    /// Cut a place (aws, gcp, witness) from everybody else; what is inside lives on
+    Isolate {
+        /// Place
+        name: String,
+        /// `drop` loses everything silently, `reset` resets connections
+        #[arg(long, value_enum, default_value_t = How::Drop)]
+        how: How,
+    },
+    /// Mend every link of a place
+    Heal {
+        /// Place
+        name: String,
+    },
+    /// Faults of the coordination store (etcd)
+    Store {
+        #[command(subcommand)]
+        fault: StoreFault,
+    },
+    /// Start an agent or a gate anew with another time since boot than the machine's
+    Clock {
+        /// Process
+        name: String,
+        /// How many seconds ahead; negative: behind
+        #[arg(long, allow_negative_numbers = true)]
+        ahead_s: i64,
+    },
     /// Print the end of a process's log
     Logs {
         /// Process
@@ -83,6 +109,29 @@ enum Command {
         #[arg(short, long)]
         follow: bool,
     },
+}
+
+#[derive(Subcommand)]
+enum StoreFault {
+    /// Make the member at a place (aws, gcp, witness) the leader
+    Lead {
+        /// Place
+        name: String,
+    },
+    /// Copy the disk of every member
+    Copy,
+    /// Kill every member and start it on the disk that was copied
+    Restore,
+}
+
+impl StoreFault {
+    fn request(self) -> Request {
+        match self {
+            Self::Lead { name } => Request::Lead { name },
+            Self::Copy => Request::Copy,
+            Self::Restore => Request::Restore,
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -136,6 +185,15 @@ enum How {
     Reset,
 }
 
+impl How {
+    fn cut(self) -> Cut {
+        match self {
+            Self::Drop => Cut::Drop,
+            Self::Reset => Cut::Reset,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
     Text,
@@ -155,6 +213,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Start { name } => obey(&folder, &Request::Start { name }),
         Command::Freeze { name } => obey(&folder, &Request::Freeze { name }),
         Command::Thaw { name } => obey(&folder, &Request::Thaw { name }),
+        Command::Isolate { name, how } => obey(
+            &folder,
+            &Request::Isolate {
+                name,
+                cut: how.cut(),
+            },
+        ),
+        Command::Heal { name } => obey(&folder, &Request::Heal { name }),
+        Command::Store { fault } => obey(&folder, &fault.request()),
+        Command::Clock { name, ahead_s } => obey(&folder, &Request::Clock { name, ahead_s }),
         Command::Logs {
             name,
             lines,
@@ -167,10 +235,7 @@ impl Link {
     fn request(self) -> Request {
         let change = LinkChange {
             heal: self.heal,
-            cut: self.cut.map(|how| match how {
-                How::Drop => Cut::Drop,
-                How::Reset => Cut::Reset,
-            }),
+            cut: self.cut.map(How::cut),
             one_way: self.one_way,
             delay_ms: self.delay_ms,
             jitter_ms: self.jitter_ms,

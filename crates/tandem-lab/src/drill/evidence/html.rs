@@ -9,6 +9,7 @@ use tandem_core::drill::{Aftermath, Measure};
 use tandem_core::model::Mono;
 
 use super::background::{circumstances, decisions, journal, limits};
+use super::doors;
 use super::markup::{Page, escape};
 use super::picture;
 use super::report::Report;
@@ -30,6 +31,7 @@ pub fn page(report: &Report) -> String {
     pictures(&mut html, report);
     conditions(&mut html, report);
     oracle(&mut html, report);
+    doors::section(&mut html, report);
     faults(&mut html, report);
     findings(&mut html, report);
     decisions(&mut html, report);
@@ -348,6 +350,8 @@ fn findings(html: &mut Page, report: &Report) {
 fn asked(check: &Aftermath) -> String {
     match check {
         Aftermath::StartSite { site } => format!("{site} is started again"),
+        Aftermath::HealSite { site } => format!("every link of {site} is mended"),
+        Aftermath::ExpectStoreRefused {} => "every agent refuses the store".to_owned(),
         Aftermath::ExpectFenced { site } => format!("{site} comes back without the right to write"),
         Aftermath::ExpectRefusedDirect { site } => {
             format!("{site}'s database refuses the application's direct write")

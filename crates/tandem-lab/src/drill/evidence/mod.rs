@@ -6,6 +6,7 @@
 //! JSON is not in the HTML either.
 
 mod background;
+mod doors;
 mod html;
 mod markup;
 mod picture;
@@ -18,12 +19,13 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use tandem_core::drill::Request;
+use tandem_core::drill::{Inside, Request};
 
 use super::Error;
 
+pub use doors::doors;
 pub use html::page;
-pub use report::{Client, Decision, Machine, Report, Run, SCHEMA};
+pub use report::{Acknowledged, Client, Decision, DoorTold, Machine, Report, Run, SCHEMA};
 
 /// The report of one run, for programs.
 pub const REPORT_JSON: &str = "report.json";
@@ -32,17 +34,28 @@ pub const REPORT_HTML: &str = "report.html";
 /// Every request of one run.
 pub const REQUESTS_CSV: &str = "requests.csv";
 
+/// Every write from inside a site, if there were any.
+pub const INSIDE_CSV: &str = "inside.csv";
+
 /// How much of a log's end is kept; a drill writes some hundred kilobytes.
 const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Writes the three files into `folder`. The JSON comes last, by renaming: a run
+/// Writes the files into `folder`. The JSON comes last, by renaming: a run
 /// counts as finished when it is there.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(folder: &Path, report: &Report, requests: &[Request]) -> Result<(), Error> {
+pub fn write(
+    folder: &Path,
+    report: &Report,
+    requests: &[Request],
+    inside: &[Inside],
+) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     put(&folder.join(REQUESTS_CSV), &csv(requests))?;
+    if !inside.is_empty() {
+        put(&folder.join(INSIDE_CSV), &doors::csv(inside))?;
+    }
     put(&folder.join(REPORT_HTML), &page(report))?;
     let json = serde_json::to_string_pretty(report).expect("a report is plain data");
     let (draft, path) = (folder.join("report.json.new"), folder.join(REPORT_JSON));
@@ -99,34 +112,38 @@ fn put(path: &Path, text: &str) -> Result<(), Error> {
 
 /// Times are microseconds of the machine's boot clock, as in `report.json`.
 fn csv(requests: &[Request]) -> String {
-    let mut text = String::from("number,kind,intended,sent,answered,status,cloud,origin,failure\n");
-    for r in requests {
-        let number = |at: Option<tandem_core::model::Mono>| {
-            at.map(|at| at.0.to_string()).unwrap_or_default()
-        };
-        let failure = r
-            .failure
-            .as_deref()
-            .unwrap_or_default()
-            .replace('"', "\"\"");
-        let cloud = r.cloud.map(|site| site.to_string()).unwrap_or_default();
-        let origin = r
-            .origin
-            .map(|origin| origin.to_string())
-            .unwrap_or_default();
-        let status = r
-            .status
-            .map(|status| status.to_string())
-            .unwrap_or_default();
-        let (sent, answered) = (number(r.sent), number(r.answered));
-        writeln!(
-            text,
-            "{},{},{},{sent},{answered},{status},{cloud},{origin},\"{failure}\"",
-            r.number,
-            r.kind.as_str(),
-            r.intended.0
-        )
-        .expect("writing into a string cannot fail");
+    let mut text = format!("{COLUMNS}\n");
+    for request in requests {
+        writeln!(text, "{}", line(request)).expect("writing into a string cannot fail");
     }
     text
+}
+
+/// The columns of [`line`].
+const COLUMNS: &str = "number,kind,intended,sent,answered,status,cloud,origin,failure";
+
+fn line(r: &Request) -> String {
+    let number =
+        |at: Option<tandem_core::model::Mono>| at.map(|at| at.0.to_string()).unwrap_or_default();
+    let failure = r
+        .failure
+        .as_deref()
+        .unwrap_or_default()
+        .replace('"', "\"\"");
+    let cloud = r.cloud.map(|site| site.to_string()).unwrap_or_default();
+    let origin = r
+        .origin
+        .map(|origin| origin.to_string())
+        .unwrap_or_default();
+    let status = r
+        .status
+        .map(|status| status.to_string())
+        .unwrap_or_default();
+    let (sent, answered) = (number(r.sent), number(r.answered));
+    format!(
+        "{},{},{},{sent},{answered},{status},{cloud},{origin},\"{failure}\"",
+        r.number,
+        r.kind.as_str(),
+        r.intended.0
+    )
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tandem_core::drill::curves::Bucket;
 use tandem_core::drill::observed::{Finding, Injected};
-use tandem_core::drill::{Drill, Measure, Oracle, Timing, Verdict};
+use tandem_core::drill::{Door, Drill, Measure, Oracle, Origin, Timing, Verdict};
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::planner::Rule;
 
@@ -35,6 +35,9 @@ pub struct Report {
     pub injected: Vec<Injected>,
     /// The looks after the load.
     pub findings: Vec<Finding>,
+    /// What clients inside the sites were told, door by door.
+    #[serde(default)]
+    pub doors: Vec<DoorTold>,
     /// What agents decided, and why.
     pub decisions: Vec<Decision>,
     /// What agents wrote down themselves, oldest first.
@@ -61,6 +64,34 @@ pub struct Report {
     pub machine: Machine,
     /// What a run in a lab says nothing about.
     pub unproven: Vec<String>,
+}
+
+/// What the clients at one door inside a site were told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DoorTold {
+    /// The process that was written to.
+    pub process: String,
+    /// What kind of door it is.
+    pub door: Door,
+    /// Answered with an error.
+    pub refused: u64,
+    /// Never answered, or the session broke.
+    pub unknown: u64,
+    /// Acknowledged, by who acknowledged.
+    pub acknowledged: BTreeMap<Origin, Acknowledged>,
+}
+
+/// Acknowledgements of one epoch at one door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// How many.
+    pub count: u64,
+    /// When the first was sent.
+    pub first_sent: Mono,
+    /// When the last was sent.
+    pub last_sent: Mono,
+    /// When the last answer arrived.
+    pub last_answered: Mono,
 }
 
 /// Which run it was.

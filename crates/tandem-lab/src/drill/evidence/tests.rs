@@ -7,7 +7,7 @@ use tandem_core::drill::curves::buckets;
 use tandem_core::drill::observed::{Injected, Observed};
 use tandem_core::drill::schedule::timetable;
 use tandem_core::drill::timing::{AgentMarks, Window};
-use tandem_core::drill::{Drill, Kind, Origin, Request, Row, Verdict};
+use tandem_core::drill::{Door, Drill, Kind, Origin, Request, Row, Verdict};
 use tandem_core::model::{Epoch, Mono, SiteId};
 
 use super::*;
@@ -62,6 +62,7 @@ fn requests(drill: &Drill) -> Vec<Request> {
                 cloud: (!fails).then_some(site(if aws { "aws" } else { "gcp" })),
                 origin: (!fails && due.kind == Kind::Write).then_some(origin),
                 failure: fails.then(|| "no answer in time".to_owned()),
+                patience_ms: None,
             }
         })
         .collect()
@@ -101,6 +102,41 @@ fn observed(drill: &Drill) -> Observed {
     }
 }
 
+/// Two writes at one gate: one taken, one refused.
+fn inside() -> Vec<Inside> {
+    let request = |number, status| Request {
+        number,
+        kind: Kind::Write,
+        intended: ms(10),
+        sent: Some(ms(10)),
+        answered: Some(ms(12)),
+        status: Some(status),
+        cloud: None,
+        origin: (status == 201).then(|| "aws/1".parse().expect("an origin")),
+        failure: None,
+        patience_ms: Some(60_000),
+    };
+    let at = |request| Inside {
+        process: "aws.gate-1".into(),
+        door: Door::Gate,
+        request,
+    };
+    vec![at(request(1, 201)), at(request(2, 503))]
+}
+
+#[test]
+fn doors_are_summed_up_by_who_acknowledged() {
+    let told = doors(&inside());
+    assert_eq!((told.len(), told[0].refused, told[0].unknown), (1, 1, 0));
+    let acknowledged = told[0].acknowledged.values().next().expect("one origin");
+    assert_eq!(
+        (acknowledged.count, acknowledged.last_answered),
+        (1, ms(12))
+    );
+    let page = page(&report().0);
+    assert!(page.contains("aws.gate-1 (gate)"));
+}
+
 fn report() -> (Report, Vec<Request>) {
     let drill =
         Drill::parse(include_str!("../../../../../drills/aws-outage.toml")).expect("a drill");
@@ -114,6 +150,7 @@ fn report() -> (Report, Vec<Request>) {
         oracle: observed.oracle(),
         injected: observed.injected.clone(),
         findings: vec![],
+        doors: doors(&inside()),
         decisions: vec![Decision {
             at: ms(FAULT + 1_800),
             agent: "gcp.agent-1".into(),
@@ -149,13 +186,16 @@ fn a_report_survives_its_files() {
     let folder = tempfile::tempdir().expect("a folder");
     assert_eq!(read(folder.path()).expect("readable"), None);
     let (report, requests) = report();
-    write(folder.path(), &report, &requests).expect("written");
+    write(folder.path(), &report, &requests, &inside()).expect("written");
     assert_eq!(
         read(folder.path()).expect("readable").as_ref(),
         Some(&report)
     );
     let csv = std::fs::read_to_string(folder.path().join(REQUESTS_CSV)).expect("written");
     assert_eq!(csv.lines().count(), requests.len() + 1);
+    let csv = std::fs::read_to_string(folder.path().join(INSIDE_CSV)).expect("written");
+    assert_eq!(csv.lines().count(), inside().len() + 1);
+    assert!(csv.contains("aws.gate-1,gate,1,write,"), "{csv}");
 }
 
 #[test]
