@@ -27,6 +27,9 @@ pub struct EdgeConfig {
     pub probes: Probes,
     /// Whether a refused connection takes an origin out at once.
     pub passive_ejection: bool,
+    /// The header of a probe's answer that says `works` or `fails` of writes; requests that may
+    /// write then prefer origins where they work. Absent: no difference is made.
+    pub writes_header: Option<String>,
     /// Bounds of every wait for an origin.
     pub timeouts: Timeouts,
     /// How origins are probed.
@@ -120,6 +123,7 @@ const FIELDS: &[&str] = &[
     "threads",
     "probes",
     "passive_ejection",
+    "writes_header",
     "timeouts",
     "monitors",
     "pools",
@@ -159,6 +163,7 @@ impl Reader {
         let threads = self.optional(&mut top, "threads", 2);
         let probes = self.optional(&mut top, "probes", Probes::default());
         let passive_ejection = self.optional(&mut top, "passive_ejection", true);
+        let writes_header = self.optional(&mut top, "writes_header", None);
         let timeouts = self.optional(&mut top, "timeouts", Timeouts::default());
         let monitors = self.list(&mut top, "monitors", Monitor::FIELDS);
         let pools = self.list(&mut top, "pools", Pool::FIELDS);
@@ -169,6 +174,7 @@ impl Reader {
             threads: threads?,
             probes: probes?,
             passive_ejection: passive_ejection?,
+            writes_header: writes_header?,
             timeouts: timeouts?,
             monitors: monitors?,
             pools: pools?,
@@ -193,6 +199,13 @@ impl Reader {
     /// The rules that only an edge of our own has.
     fn rules(&mut self, config: &EdgeConfig) {
         let loopback = config.admin_listen.ip().is_loopback();
+        let header = config.writes_header.as_deref().unwrap_or("x");
+        self.unless(
+            reqwest::header::HeaderName::from_bytes(header.as_bytes()).is_ok(),
+            "writes_header",
+            "no name of a header",
+            "write a name like x-writes",
+        );
         self.unless(
             loopback,
             "admin_listen",

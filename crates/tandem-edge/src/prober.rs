@@ -11,13 +11,13 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, Url};
 use tandem_core::traffic::health::{Failure, Thresholds};
 use tandem_core::traffic::model::{Monitor, MonitorMethod, Origin};
-use tandem_core::traffic::steering::Target;
+use tandem_core::traffic::steering::{Target, Writes};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::clock;
 use crate::config;
-use crate::state::State;
+use crate::state::{Answer, State};
 
 /// How much of a body is searched for the expected text, as at Cloudflare.
 const BODY_MAX: usize = 10 * 1024;
@@ -73,20 +73,30 @@ async fn probe_and_note(
     loop {
         let began = clock::now();
         let wait = state.config.probes.timeout(monitor);
-        let found = timeout(wait, probe(client, origin, monitor)).await;
+        let header = state.config.writes_header.as_deref();
+        let found = timeout(wait, probe(client, origin, monitor, header)).await;
         let result = found.unwrap_or(Err(Failure::Timeout));
         // As at Cloudflare, only silence is asked again at once.
         if result == Err(Failure::Timeout) && left > 0 {
             left -= 1;
             continue;
         }
-        let result = result.map(|()| clock::now().since(began));
+        let result = result.map(|writes| Answer {
+            round_trip: clock::now().since(began),
+            writes,
+        });
         state.note_probe(target, began, result, Thresholds::of(monitor));
         return;
     }
 }
 
-async fn probe(client: &Client, origin: &Origin, monitor: &Monitor) -> Result<(), Failure> {
+/// A good answer, with what it says of writes.
+async fn probe(
+    client: &Client,
+    origin: &Origin,
+    monitor: &Monitor,
+    writes_header: Option<&str>,
+) -> Result<Writes, Failure> {
     let request = request(origin, monitor).ok_or(Failure::BadAnswer)?;
     let mut answer = client
         .execute(request)
@@ -96,8 +106,9 @@ async fn probe(client: &Client, origin: &Origin, monitor: &Monitor) -> Result<()
     if !monitor.expected_codes.contains(status) {
         return Err(Failure::ResponseCode(status));
     }
+    let writes = writes_header.map_or(Writes::Unknown, |name| said(answer.headers(), name));
     if monitor.expected_body.is_empty() {
-        return Ok(());
+        return Ok(writes);
     }
     let mut body = Vec::new();
     while body.len() < BODY_MAX {
@@ -109,8 +120,16 @@ async fn probe(client: &Client, origin: &Origin, monitor: &Monitor) -> Result<()
     body.truncate(BODY_MAX);
     let text = String::from_utf8_lossy(&body).to_lowercase();
     match text.contains(&monitor.expected_body.to_lowercase()) {
-        true => Ok(()),
+        true => Ok(writes),
         false => Err(Failure::ResponseBody),
+    }
+}
+
+fn said(headers: &HeaderMap, name: &str) -> Writes {
+    match headers.get(name).map(HeaderValue::as_bytes) {
+        Some(b"works") => Writes::Work,
+        Some(b"fails") => Writes::Fail,
+        _ => Writes::Unknown,
     }
 }
 

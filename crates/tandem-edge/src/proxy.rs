@@ -78,7 +78,7 @@ impl Proxy {
         if retry::judge(failed) == Verdict::GiveUp || way.tried.len() >= TRIES_MAX {
             return false;
         }
-        way.next = self.state.choose(&way.tried);
+        way.next = self.state.choose(&way.tried, failed.safe);
         if let (Some(_), Some(pool)) = (way.next, way.pool()) {
             self.state.metrics.count_retry(pool, progress);
         }
@@ -151,7 +151,11 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, way: &mut Way) -> Result<Box<HttpPeer>> {
-        let choice = way.next.take().or_else(|| self.state.choose(&way.tried));
+        let safe = retry::is_safe(session.req_header().method.as_str());
+        let choice = way
+            .next
+            .take()
+            .or_else(|| self.state.choose(&way.tried, safe));
         let Some(choice) = choice else {
             return Error::e_explain(ErrorType::HTTPStatus(NO_POOL), "no pool takes part");
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tandem_core::traffic::health::{Change, Failure, Health, Status, Thresholds};
 use tandem_core::traffic::model::{LoadBalancer, Monitor, Pool};
-use tandem_core::traffic::steering::{Choice, PoolState, Standing, Target, Why};
+use tandem_core::traffic::steering::{Choice, PoolState, Standing, Target, Why, Writes};
 
 use crate::clock;
 use crate::config::{self, EdgeConfig};
@@ -51,6 +51,17 @@ pub(crate) struct Seen {
     pub(crate) health: Health,
     /// How long the last good probe took.
     pub(crate) round_trip: Option<Duration>,
+    /// What it last said about writes.
+    pub(crate) writes: Writes,
+}
+
+/// A good answer to a probe.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    /// How long it took.
+    pub(crate) round_trip: Duration,
+    /// What it said about writes.
+    pub(crate) writes: Writes,
 }
 
 impl State {
@@ -73,9 +84,13 @@ impl State {
         }
     }
 
-    /// The next origin of a request that failed at all of `tried`.
-    pub(crate) fn choose(&self, tried: &[Target]) -> Option<Choice> {
-        self.standing.load().choose(tried, (self.chance)())
+    /// The next origin of a request that failed at all of `tried`. `safe`: it only reads.
+    pub(crate) fn choose(&self, tried: &[Target], safe: bool) -> Option<Choice> {
+        let (standing, chance) = (self.standing.load(), (self.chance)());
+        match safe {
+            true => standing.choose(tried, chance),
+            false => standing.choose_writer(tried, chance),
+        }
     }
 
     /// Whether a healthy origin could be asked after all of `tried` failed.
@@ -122,15 +137,20 @@ impl State {
         &self,
         target: Target,
         began: tandem_core::model::Mono,
-        result: Result<Duration, Failure>,
+        result: Result<Answer, Failure>,
         thresholds: Thresholds,
     ) {
         let mut changing = self.changing();
         let seen = &mut changing.health[target.pool][target.origin];
-        seen.round_trip = result.ok();
+        seen.round_trip = result.ok().map(|answer| answer.round_trip);
         let change = seen
             .health
             .handle_probe(began, result.map(drop), thresholds);
+        let said = result.map_or(seen.writes, |answer| answer.writes);
+        let before = std::mem::replace(&mut seen.writes, said);
+        if before != said {
+            self.publish_writes(&changing, target, said);
+        }
         self.publish(&changing, target, change);
     }
 
@@ -168,6 +188,18 @@ impl State {
         pools
             .map(|(at, (pool, seen))| (pool.clone(), standing.pool_state(at), seen.clone()))
             .collect()
+    }
+
+    fn publish_writes(&self, changing: &Changing, target: Target, writes: Writes) {
+        let pool = &changing.pools[target.pool];
+        let origin = &pool.origins[target.origin].name;
+        tracing::info!(
+            pool = pool.id,
+            origin,
+            ?writes,
+            "an origin's word about writes changed"
+        );
+        self.standing.store(Arc::new(changing.standing()));
     }
 
     fn publish(&self, changing: &Changing, target: Target, change: Option<Change>) {
@@ -210,6 +242,8 @@ impl Changing {
     fn standing(&self) -> Standing {
         let plain = |seen: &Vec<Seen>| seen.iter().map(|seen| seen.health).collect();
         let health: Vec<Vec<Health>> = self.health.iter().map(plain).collect();
-        Standing::new(&self.balancer, &self.pools, &health)
+        let said = |seen: &Vec<Seen>| seen.iter().map(|seen| seen.writes).collect();
+        let writes: Vec<Vec<Writes>> = self.health.iter().map(said).collect();
+        Standing::new(&self.balancer, &self.pools, &health).with_writes(&writes)
     }
 }

@@ -9,13 +9,15 @@
 //! The grace is longer than such a right lives unrenewed: one that is fresh when
 //! the grace is over was renewed *after* our writes began to fail, so its holder
 //! lives. Without it, the survivor would step aside for a site that just died.
+//! `X-Writes: works|fails` says at once whether writes work here; a load balancer that knows the
+//! header sends writes elsewhere and goes on sending reads.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -25,6 +27,9 @@ use crate::http::App;
 use crate::sessions::Sessions;
 use crate::settings::Settings;
 use crate::trouble::Trouble;
+
+/// Whether writes work here.
+const WRITES_HEADER: HeaderName = HeaderName::from_static("x-writes");
 
 /// How often each part is checked.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -60,6 +65,16 @@ enum Found {
 impl Found {
     fn works(&self) -> bool {
         matches!(self, Self::Works)
+    }
+
+    /// What load balancers are told of writes; nothing before the first check.
+    fn header(&self) -> HeaderMap {
+        let said = match self {
+            Self::NotYet => return HeaderMap::new(),
+            Self::Works => "works",
+            Self::Fails { .. } => "fails",
+        };
+        HeaderMap::from_iter([(WRITES_HEADER, HeaderValue::from_static(said))])
     }
 
     fn failing_for(&self) -> Option<Duration> {
@@ -158,7 +173,7 @@ fn welcome(reads: bool, writes_failing: Option<Duration>, grace: Duration, other
 }
 
 /// `GET /health`.
-pub(crate) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+pub(crate) async fn health(State(app): State<Arc<App>>) -> (StatusCode, HeaderMap, Json<Value>) {
     let found = app.health.findings();
     let failing = found.writes.failing_for();
     let good = welcome(
@@ -174,7 +189,7 @@ pub(crate) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Val
         "sessions": found.sessions.told(),
         "another_site_writes": found.other_writes,
     });
-    (status(good), Json(body))
+    (status(good), found.writes.header(), Json(body))
 }
 
 /// `GET /livez`: the process answers.

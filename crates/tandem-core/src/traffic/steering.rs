@@ -7,7 +7,11 @@
 //! traffic only as the fallback, or when every other way was tried.
 //! A second try goes to another *pool* first: what broke the first origin most
 //! likely broke its neighbours.
+//! Requests that may write prefer origins that say that writes work there. It is a preference
+//! only: where nobody says so, they are steered like all others, so that this can never leave a
+//! request without an origin.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::traffic::health::{Health, Status};
@@ -31,6 +35,18 @@ pub enum Why {
     Fallback,
     /// Neither healthy nor the fallback, but everything better was tried.
     LastResort,
+}
+
+/// What an origin says about writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Writes {
+    /// Nothing, or it was not asked.
+    #[default]
+    Unknown,
+    /// They work there.
+    Work,
+    /// They do not.
+    Fail,
 }
 
 /// The answer to "where to?".
@@ -79,6 +95,8 @@ pub struct Standing {
     fallback: Option<usize>,
     policy: SteeringPolicy,
     across_pools: bool,
+    /// The same picture with only those up that say that writes work; absent if nobody does.
+    writers: Option<Box<Standing>>,
 }
 
 impl Standing {
@@ -102,7 +120,34 @@ impl Standing {
             fallback: position(&balancer.fallback_pool),
             policy: balancer.steering_policy,
             across_pools: balancer.adaptive_routing.failover_across_pools,
+            writers: None,
         }
+    }
+
+    /// Adds what each origin says about writes, in the same order.
+    ///
+    /// # Panics
+    /// If `writes` has another shape than the pools.
+    #[must_use]
+    pub fn with_writes(mut self, writes: &[Vec<Writes>]) -> Self {
+        assert_eq!(self.pools.len(), writes.len(), "one list of words per pool");
+        let mut writers = self.clone();
+        for (pool, said) in writers.pools.iter_mut().zip(writes) {
+            pool.keep_writers(said);
+        }
+        let any = writers.order.iter().any(|pool| writers.healthy(*pool));
+        self.writers = any.then(|| Box::new(writers));
+        self
+    }
+
+    /// As [`Self::choose`], for a request that may write: an origin where writes work, while
+    /// there is one that was not tried.
+    pub fn choose_writer(&self, tried: &[Target], chance: u64) -> Option<Choice> {
+        let writers = self.writers.as_ref();
+        let choice = writers.and_then(|writers| writers.choose(tried, chance));
+        choice
+            .filter(|choice| choice.why == Why::Steered)
+            .or_else(|| self.choose(tried, chance))
     }
 
     /// How the pool at position `pool` does.
@@ -203,6 +248,22 @@ impl Standing {
             target: Target { pool, origin },
             why,
         })
+    }
+}
+
+impl PoolStanding {
+    fn keep_writers(&mut self, said: &[Writes]) {
+        assert_eq!(self.origins.len(), said.len(), "one word per origin");
+        for (origin, said) in self.origins.iter_mut().zip(said) {
+            origin.up &= *said == Writes::Work;
+        }
+        let any = self
+            .origins
+            .iter()
+            .any(|origin| origin.enabled && origin.up);
+        if !any && self.state != PoolState::Disabled {
+            self.state = PoolState::Critical;
+        }
     }
 }
 
@@ -401,6 +462,58 @@ mod tests {
         assert_eq!(
             path(&standing, 0),
             [(0, 0, Why::Steered), (0, 1, Why::Steered)]
+        );
+    }
+
+    /// `W` works, `f` fails, `?` says nothing; as `standing` otherwise.
+    fn heard(picture: &str, words: &str) -> Standing {
+        let word = |letter| match letter {
+            'W' => Writes::Work,
+            'f' => Writes::Fail,
+            _ => Writes::Unknown,
+        };
+        let words: Vec<Vec<Writes>> = words
+            .split('/')
+            .map(|pool| pool.chars().map(word).collect())
+            .collect();
+        standing(picture).with_writes(&words)
+    }
+
+    #[test]
+    fn writes_go_where_they_work_while_somebody_says_so() {
+        use Why::{Fallback, Steered};
+        for (picture, words, expected) in [
+            // As everybody else, where all say the same or nobody says anything.
+            ("H/H", "W/W", (0, 0, Steered)),
+            ("H/H", "?/?", (0, 0, Steered)),
+            ("H/H", "f/f", (0, 0, Steered)),
+            // To the one that can; a dead one's word is worth nothing.
+            ("H/H", "f/W", (1, 0, Steered)),
+            ("HH/H", "fW/f", (0, 1, Steered)),
+            ("H/x", "f/W", (0, 0, Steered)),
+            ("[H]/H", "W/f", (1, 0, Steered)),
+            ("x/x", "W/W", (0, 0, Fallback)),
+        ] {
+            let choice = heard(picture, words)
+                .choose_writer(&[], 0)
+                .expect("an origin");
+            let Target { pool, origin } = choice.target;
+            assert_eq!((pool, origin, choice.why), expected, "{picture} {words}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_was_not_sent_goes_on_to_those_who_cannot_say() {
+        let standing = heard("H/H", "f/W");
+        let first = Target { pool: 1, origin: 0 };
+        let second = standing.choose_writer(&[first], 0).expect("another");
+        assert_eq!((second.target.pool, second.why), (0, Why::Steered));
+        let all = [first, second.target];
+        assert_eq!(standing.choose_writer(&all, 0), None);
+        assert_eq!(
+            standing.choose(&[], 0).map(|c| c.target.pool),
+            Some(0),
+            "reads as ever"
         );
     }
 

@@ -151,6 +151,7 @@ impl Layout {
         json!({
             "listen": local(self.edge),
             "admin_listen": local(self.edge_admin),
+            "writes_header": "x-writes",
             "probes": { "interval_ms": 500, "timeout_ms": 450 },
             "monitors": [{
                 "id": "health", "type": "http", "method": "GET", "path": "/health",
