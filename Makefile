@@ -10,10 +10,12 @@ DRILL ?= aws-outage
 DEMO_FLAGS ?=
 # For the benchmarks: runs of each drill. 20 are what the table of the README is made of.
 RUNS ?= 20
+# Options for a benchmark, such as --resume or --base-port 22000.
+BENCH_FLAGS ?=
 
 BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
 
-.PHONY: help setup build demo test fmt lint bench bench-failover clean
+.PHONY: help setup build demo test fmt lint bench bench-failover bench-authority clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -36,12 +38,15 @@ fmt: ## Format the sources
 lint: ## Formatting, repository rules, clippy
 	@scripts/test fmt rules clippy
 
-bench: bench-failover ## Every benchmark
+bench: bench-failover bench-authority ## Every benchmark
 
 bench-failover: setup ## The failover table, against Patroni (RUNS=20)
 	bench/peers/patroni/install.sh
 	cargo build $(BINARIES)
 	@target/debug/tandem drill bench failover --runs $(RUNS)
+
+bench-authority: build ## Never two writers: isolated, frozen, stale (RUNS=20; BENCH_FLAGS="--resume")
+	@target/debug/tandem drill bench authority --runs $(RUNS) $(BENCH_FLAGS)
 
 clean: ## Remove what was built
 	cargo clean

@@ -82,6 +82,29 @@ async fn a_refused_write_goes_elsewhere_even_before_anybody_noticed() {
 }
 
 #[tokio::test]
+async fn writes_go_where_an_application_says_that_they_work_and_reads_stay() {
+    // Chance always says aws, which can only read.
+    let world = World::start(fixed(0), |config| {
+        config["writes_header"] = json!("x-writes")
+    })
+    .await;
+    world.aws.refuse_writes();
+    wait_until("writes avoid aws", async || {
+        world.send(Method::POST, "/contacts").await.cloud == "GCP"
+    })
+    .await;
+    let answer = world.send(Method::GET, "/contacts").await;
+    assert_eq!((answer.status, answer.cloud.as_str()), (200, "AWS"));
+    // Where nobody can write, a request still finds an origin.
+    world.gcp.refuse_writes();
+    wait_until("nobody writes", async || {
+        world.send(Method::POST, "/contacts").await.cloud == "AWS"
+    })
+    .await;
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_write_that_was_received_is_never_sent_again() {
     let world = World::start(fixed(0), |_| {}).await;
     let answer = world.send(Method::POST, "/hang-up").await;

@@ -45,6 +45,7 @@ pub(crate) async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
 struct Behaviour {
     cloud: &'static str,
     health: AtomicU16,
+    no_writes: AtomicBool,
     hung: AtomicBool,
     reads: AtomicU64,
     writes: AtomicU64,
@@ -64,6 +65,7 @@ impl Origin {
         let behaviour = Arc::new(Behaviour {
             cloud,
             health: AtomicU16::new(200),
+            no_writes: AtomicBool::new(false),
             hung: AtomicBool::new(false),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -85,6 +87,10 @@ impl Origin {
 
     pub(crate) fn set_health(&self, status: u16) {
         self.behaviour.health.store(status, SeqCst);
+    }
+
+    pub(crate) fn refuse_writes(&self) {
+        self.behaviour.no_writes.store(true, SeqCst);
     }
 
     pub(crate) fn hang_health(&self) {
@@ -180,8 +186,13 @@ impl Behaviour {
     fn page(&self, method: &str, status: u16) -> String {
         let (cloud, length) = (self.cloud, self.cloud.len());
         let body = if method == "HEAD" { "" } else { cloud };
+        let writes = if self.no_writes.load(SeqCst) {
+            "fails"
+        } else {
+            "works"
+        };
         format!(
-            "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nx-cloud-provider: {cloud}\r\n\r\n{body}"
+            "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nx-cloud-provider: {cloud}\r\nx-writes: {writes}\r\n\r\n{body}"
         )
     }
 }

@@ -11,7 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use tandem_core::drill::verdict::Result as Outcome;
 use tandem_core::drill::{Drill, Measure};
-use tandem_lab::drill::bench::{self, Bench, Wish};
+use tandem_lab::drill::bench::{self, Bench, Subject, Wish};
 use tandem_lab::drill::evidence::{REPORT_HTML, Report};
 use tandem_lab::drill::progress::Progress;
 use tandem_lab::drill::series::{self, Plan};
@@ -34,7 +34,7 @@ enum Verb {
     Run(RunArgs),
     /// List the drills
     List(ListArgs),
-    /// Many runs, against a peer
+    /// Many runs, for a table
     Bench(BenchArgs),
 }
 
@@ -89,9 +89,9 @@ struct BenchArgs {
     /// Runs of each drill
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=999))]
     runs: u32,
-    /// One drill alone
-    #[arg(long)]
-    only: Option<String>,
+    /// These drills alone, with commas between
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// Seed of the first run of each drill
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -110,6 +110,8 @@ struct BenchArgs {
 enum Benchmark {
     /// The six drills of the failover table, with Patroni + etcd + HAProxy as the peer
     Failover,
+    /// Never two writers: isolated sites, frozen processes, a stale store; a quarter of the runs for the rest
+    Authority,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -230,19 +232,23 @@ fn folder(parent: &Path, resume: bool) -> PathBuf {
 }
 
 async fn benchmark(args: BenchArgs) -> anyhow::Result<ExitCode> {
-    let Benchmark::Failover = args.what;
+    let (subject, name) = match args.what {
+        Benchmark::Failover => (Subject::Failover, "failover"),
+        Benchmark::Authority => (Subject::Authority, "authority"),
+    };
     let wish = Wish {
+        subject,
         runs: args.runs,
         only: args.only,
         seed: args.seed,
-        folder: folder(&args.folder.join("failover"), args.resume),
+        folder: folder(&args.folder.join(name), args.resume),
         base_port: args.base_port,
     };
     let screen = Screen::new();
     let stop = stop::button()?;
     let result = bench::run(&wish, &|progress| screen.show(progress), &stop).await?;
     screen.end();
-    let path = args.folder.join("failover.json");
+    let path = args.folder.join(format!("{name}.json"));
     result.write(&path)?;
     print_bench(&result);
     println!(

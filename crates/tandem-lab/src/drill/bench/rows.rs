@@ -41,7 +41,7 @@ pub struct PeerValue {
 
 /// How many values become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Statistic {
+pub(super) enum Statistic {
     P50,
     Min,
     Max,
@@ -51,82 +51,14 @@ enum Statistic {
 use Statistic::{Max, Min, P50, Sum};
 
 /// A figure that every run has, how it becomes one, and what that must be.
-type Rule = (&'static str, Measure, Statistic, Option<&'static str>);
-
-/// What must be shown, drill by drill.
-const RULES: &[Rule] = &[
-    ("normal", Measure::Requests, Min, Some(">= 10000")),
-    ("normal", Measure::ShareOff, Max, Some("<= 3")),
-    ("normal", Measure::HeaderWrong, Sum, Some("== 0")),
-    ("normal", Measure::FailedRequests, Sum, Some("== 0")),
-    ("normal", Measure::P95, Max, Some("<= 200")),
-    ("aws-outage", Measure::ReadGap, P50, Some("<= 1.5")),
-    ("aws-outage", Measure::ReadGap, Max, None),
-    ("aws-outage", Measure::WriteRto, P50, Some("<= 8")),
-    ("aws-outage", Measure::WriteRto, Max, Some("<= 12")),
-    ("aws-outage", Measure::Rto, P50, None),
-    ("aws-outage", Measure::Recovery, P50, None),
-    ("aws-outage", Measure::Rpo, Max, Some("<= 5")),
-    ("aws-outage", Measure::Missing, Sum, None),
-    ("aws-outage", Measure::MissingUnexplained, Sum, Some("== 0")),
-    ("aws-outage", Measure::Duplicated, Sum, Some("== 0")),
-    ("aws-outage", Measure::EpochViolations, Sum, Some("== 0")),
-    ("aws-outage", Measure::EpochRise, Min, Some(">= 1")),
-    ("aws-outage", Measure::RefusedDirect, Min, Some("== 1")),
-    ("aws-outage", Measure::RefusedAtGate, Min, Some("== 1")),
-    ("aws-outage", Measure::Forwarded, Min, Some("== 1")),
-    ("aws-outage-lagging", Measure::Missing, Min, Some(">= 1")),
-    (
-        "aws-outage-lagging",
-        Measure::MissingUnexplained,
-        Sum,
-        Some("== 0"),
-    ),
-    ("aws-outage-lagging", Measure::Rpo, Max, Some("<= 5")),
-    ("aws-app-outage", Measure::PoolUnhealthy, Min, Some("== 1")),
-    (
-        "aws-app-outage",
-        Measure::SurvivorShare,
-        Min,
-        Some("== 100"),
-    ),
-    ("aws-app-outage", Measure::ReadGap, P50, Some("<= 1.5")),
-    ("aws-app-outage", Measure::Promotions, Sum, Some("== 0")),
-    (
-        "aws-app-outage",
-        Measure::WritesAfterFault,
-        Min,
-        Some(">= 1"),
-    ),
-    ("gcp-outage", Measure::Promotions, Sum, Some("== 0")),
-    (
-        "gcp-outage",
-        Measure::FailedWritesOutsideFaults,
-        Sum,
-        Some("== 0"),
-    ),
-    ("gcp-outage", Measure::ReadGap, P50, Some("<= 1.5")),
-    ("gcp-outage", Measure::MissingUnexplained, Sum, Some("== 0")),
-    ("consistency", Measure::VisibilityP50, P50, Some("<= 1")),
-    ("consistency", Measure::VisibilityP99, P50, Some("<= 1")),
-    ("consistency", Measure::NotVisible, Sum, Some("== 0")),
-    ("rolling-restart", Measure::Promotions, Sum, Some("== 0")),
-    ("rolling-restart", Measure::Missing, Sum, Some("== 0")),
-    (
-        "rolling-restart",
-        Measure::FailedOutsideFaults,
-        Sum,
-        Some("== 0"),
-    ),
-    ("rolling-restart", Measure::FailedRequests, Max, None),
-];
+pub(super) type Rule = (&'static str, Measure, Statistic, Option<&'static str>);
 
 /// The row that the peer is compared in.
 const COMPARED: (&str, Measure, Statistic) = ("aws-outage", Measure::WriteRto, P50);
 
 /// All rows of the drills that ran, then the peer's own.
-pub(super) fn of(reports: &[Report], peer: &[Measured]) -> Vec<Row> {
-    let mut rows: Vec<Row> = RULES
+pub(super) fn of(rules: &[Rule], reports: &[Report], peer: &[Measured]) -> Vec<Row> {
+    let mut rows: Vec<Row> = rules
         .iter()
         .filter_map(|rule| row(rule, reports, peer))
         .collect();
@@ -271,13 +203,16 @@ fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Program, Subject};
     use super::*;
 
     #[test]
     fn every_rule_has_a_legal_bound_and_a_known_drill() {
-        for (drill, measure, statistic, must) in RULES {
+        let programs = [Subject::Failover, Subject::Authority].map(Program::of);
+        let rules = programs.into_iter().flat_map(|program| program.rules);
+        for (drill, measure, statistic, must) in rules {
             assert!(crate::drill::shelf::take(drill).is_ok(), "{drill}");
-            let row = summary(measure.name().to_owned(), "", *statistic, &[1.0], *must);
+            let row = summary(measure.name().to_owned(), "", statistic, &[1.0], must);
             assert_eq!(row.holds.is_some(), must.is_some());
         }
     }
