@@ -1,16 +1,19 @@
-//! A whole drill with real processes: lose a cloud that had lost its wire before,
-//! and account for every acknowledged write. Only what may never happen is judged
-//! here; how long it took is a matter of `make demo` and of the benchmark.
+//! Whole drills with real processes: lose a cloud that had lost its wire before, cut one off
+//! with its clients in it, bring the store back from an old disk; and account for every
+//! acknowledged write. Only what may never happen is judged here; how long it took is a matter
+//! of `make demo` and of the benchmarks.
 
 use std::path::Path;
 use std::time::Duration;
 
 use tandem_core::drill::Measure;
 use tandem_core::drill::verdict::Result as Outcome;
+use tandem_lab::drill::evidence::Report;
 use tandem_lab::drill::series::{self, Plan};
-use tandem_lab::drill::{Stop, evidence, shelf};
+use tandem_lab::drill::{Stop, shelf};
 use tandem_lab::lab::folder_of;
 use tandem_lab::ports;
+use tokio::sync::Mutex;
 
 /// Far from the bases of people and of the lab's own tests.
 const BASES: std::ops::Range<u16> = 290..320;
@@ -23,13 +26,16 @@ fn free_base() -> u16 {
     bases.find(free).expect("some bases are free")
 }
 
-fn plan(folder: &Path) -> Plan {
-    let mut drill = shelf::take("aws-outage-lagging").expect("a built-in drill");
+/// One lab at a time: two would make each other late.
+static STAGE: Mutex<()> = Mutex::const_new(());
+
+fn plan(name: &str, after_s: u32, folder: &Path) -> Plan {
+    let mut drill = shelf::take(name).expect("a built-in drill");
     // Gentle and patient: this machine may be building something as well.
     drill.load.rate_per_s = 60;
     drill.abort.failed_percent_before = 100.0;
     drill.before_s = 3;
-    drill.after_s = 45;
+    drill.after_s = after_s;
     Plan {
         drill,
         repeat: 1,
@@ -42,34 +48,66 @@ fn plan(folder: &Path) -> Plan {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_acknowledged_write_of_a_lost_cloud_is_accounted_for() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let plan = plan(folder.path());
+/// Runs it to the end; what may never happen must not have happened.
+async fn run(plan: &Plan) -> Report {
     let tell = |progress: &_| eprintln!("{progress:?}");
-    let reports = series::run(&plan, &tell, &Stop::new())
-        .await
-        .expect("a run");
-    let report = &reports[0];
+    let reports = series::run(plan, &tell, &Stop::new()).await.expect("a run");
+    let report = reports.into_iter().next().expect("one run");
     assert_ne!(
         report.verdict.result,
         Outcome::Aborted,
         "{:?}",
         report.verdict.aborted
     );
-    let value = |measure: Measure| report.values.get(&measure).copied();
     for measure in [
         Measure::MissingUnexplained,
         Measure::Duplicated,
         Measure::Foreign,
         Measure::Relabelled,
         Measure::EpochViolations,
+        Measure::LateAcknowledgements,
     ] {
-        assert_eq!(value(measure), Some(0.0), "{}", measure.name());
+        assert_eq!(value(&report, measure), Some(0.0), "{}", measure.name());
     }
-    assert_eq!(value(Measure::ReturnedFenced), Some(1.0));
+    report
+}
+
+fn value(report: &Report, measure: Measure) -> Option<f64> {
+    report.values.get(&measure).copied()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_is_cut_off_with_its_clients_is_no_second_writer() {
+    let _alone = STAGE.lock().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = run(&plan("aws-isolated", 40, folder.path())).await;
+    let inside = value(&report, Measure::IsolatedAcknowledged);
+    assert!(inside >= Some(1.0), "nobody wrote in the cut-off site");
+    assert!(value(&report, Measure::NewEpochWrites) >= Some(1.0));
+    for measure in [Measure::ReturnedFenced, Measure::RefusedDirect] {
+        assert_eq!(value(&report, measure), Some(1.0), "{}", measure.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_from_an_older_disk_is_refused_by_everybody() {
+    let _alone = STAGE.lock().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = run(&plan("etcd-restored", 20, folder.path())).await;
+    assert_eq!(value(&report, Measure::StoreRefused), Some(1.0));
+    assert_eq!(value(&report, Measure::Promotions), Some(0.0));
+    assert_eq!(value(&report, Measure::Missing), Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_write_of_a_lost_cloud_is_accounted_for() {
+    let _alone = STAGE.lock().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = plan("aws-outage-lagging", 45, folder.path());
+    let report = run(&plan).await;
+    assert_eq!(value(&report, Measure::ReturnedFenced), Some(1.0));
     assert!(
-        value(Measure::NewEpochWrites) >= Some(1.0),
+        value(&report, Measure::NewEpochWrites) >= Some(1.0),
         "the survivor took no write"
     );
     assert_eq!(
@@ -81,7 +119,7 @@ async fn every_acknowledged_write_of_a_lost_cloud_is_accounted_for() {
         "{:?}",
         report.oracle.rpo
     );
-    resumed(&plan, report).await;
+    resumed(&plan, &report).await;
     assert!(
         !folder_of(plan.base_port).exists(),
         "nothing is left behind"
@@ -89,7 +127,7 @@ async fn every_acknowledged_write_of_a_lost_cloud_is_accounted_for() {
 }
 
 /// A finished series is read, not run again.
-async fn resumed(plan: &Plan, first: &evidence::Report) {
+async fn resumed(plan: &Plan, first: &Report) {
     let again = series::run(plan, &|progress| panic!("{progress:?}"), &Stop::new()).await;
     let again = again.expect("the same report");
     assert_eq!(again.len(), 1);

@@ -95,6 +95,13 @@ async fn a_lab_comes_up_obeys_and_leaves_nothing() {
 
     lab.link("aws-gcp").unwrap().cut(Cut::Drop);
     assert_eq!(lab.status().links.len(), 2, "both ways");
+    lab.isolate("gcp", Cut::Reset).unwrap();
+    assert_eq!(lab.status().links.len(), 6, "both ways to three others");
+    lab.heal_site("gcp").unwrap();
+    assert!(lab.status().links.is_empty(), "mended");
+    assert!(lab.isolate("mars", Cut::Drop).is_err());
+    assert!(lab.restore_stores().await.is_err(), "no disk was copied");
+    lab.isolate("aws", Cut::Drop).unwrap();
     assert!(lab.link("aws-mars").is_err());
     assert!(lab.kill("aws.nothing").await.is_err());
 
