@@ -85,7 +85,7 @@ async fn a_refused_write_goes_elsewhere_even_before_anybody_noticed() {
 async fn writes_go_where_an_application_says_that_they_work_and_reads_stay() {
     // Chance always says aws, which can only read.
     let world = World::start(fixed(0), |config| {
-        config["writes_header"] = json!("x-writes")
+        config["writes_header"] = json!("x-writes");
     })
     .await;
     world.aws.refuse_writes();

@@ -3,7 +3,8 @@
 //! They stand beside the processes they write to, so that no cut wire hides from them what a
 //! cut-off site says to its own people. Each attempt is on its own and patient: an answer that a
 //! frozen gate keeps back is awaited, since a late answer is just what the oracle looks for.
-//! Sessions are used again when they lived, so that old ones and new ones are tried alike.
+//! Sessions are used again when they lived, so that old ones and new ones are tried alike. A write
+//! counts as sent when its session is there: one that a gate held and let through too late shows.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use tandem_core::drill::inside::INSIDE_NUMBERS;
 use tandem_core::drill::schedule::Due;
 use tandem_core::drill::{Door, Inside, Kind, Origin, Request};
 use tandem_core::model::{Mono, SiteId};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_postgres::{Client, Config, NoTls};
@@ -29,7 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(3);
 
 /// Writes under way at one door; beyond it none is added.
-const IN_FLIGHT_MAX: usize = 200;
+const IN_FLIGHT_MAX: usize = 60;
+
+/// Sessions that are being opened at one door, those that a gate holds included: logging in
+/// costs a busy machine more than a write does.
+const OPENING_MAX: usize = 4;
 
 /// Numbers that one door may use.
 const NUMBERS: u64 = 1 << 24;
@@ -158,7 +164,14 @@ struct Post {
 /// What a client writes with.
 enum Means {
     Http(reqwest::Client, Target),
-    Sessions(Config, Mutex<Vec<Client>>),
+    Sessions(Box<Sessions>),
+}
+
+/// Sessions at one door.
+struct Sessions {
+    config: Config,
+    idle: Mutex<Vec<Client>>,
+    opening: Semaphore,
 }
 
 impl Post {
@@ -174,9 +187,11 @@ impl Post {
                     contacts: Vec::new(),
                 },
             ),
-            Way::Gate(config) | Way::Database(config) => {
-                Means::Sessions(config, Mutex::new(Vec::new()))
-            }
+            Way::Gate(config) | Way::Database(config) => Means::Sessions(Box::new(Sessions {
+                config,
+                idle: Mutex::new(Vec::new()),
+                opening: Semaphore::new(OPENING_MAX),
+            })),
         };
         let crew = Arc::clone(crew);
         Ok(Self {
@@ -210,7 +225,6 @@ impl Post {
         let request = tokio::select! {
             request = self.write(unsent.clone()) => request,
             () = self.crew.over.cancelled() => Request {
-                sent: Some(unsent.intended),
                 failure: Some("no answer by the end of the drill".into()),
                 ..unsent
             },
@@ -223,7 +237,7 @@ impl Post {
     }
 
     async fn write(&self, unsent: Request) -> Request {
-        let (config, idle) = match &self.means {
+        let sessions = match &self.means {
             Means::Http(http, target) => {
                 let due = Due {
                     number: unsent.number,
@@ -233,25 +247,15 @@ impl Post {
                 };
                 return client::perform(http, target, due, unsent).await;
             }
-            Means::Sessions(config, idle) => (config, idle),
+            Means::Sessions(sessions) => sessions,
         };
         let id = self.crew.mark.id(unsent.number);
-        let sent = Some(clock::now());
-        match timeout(PATIENCE, insert(config, idle, &id)).await {
-            Ok(Ok(origin)) => Request {
-                sent,
-                answered: Some(clock::now()),
-                status: Some(201),
-                origin: origin.and_then(|origin| origin.parse::<Origin>().ok()),
-                ..unsent
-            },
-            Ok(Err(error)) => refused(unsent, sent, &error),
-            Err(_) => Request {
-                sent,
-                failure: Some("no answer in time".into()),
-                ..unsent
-            },
+        let mut request = unsent;
+        match timeout(PATIENCE, sessions.insert(&id, &mut request.sent)).await {
+            Ok(result) => settle(&mut request, result),
+            Err(_) => request.failure = Some("no answer in time".into()),
         }
+        request
     }
 }
 
@@ -272,41 +276,61 @@ fn patient(number: u64) -> Request {
 }
 
 /// A refusal of the server counts like HTTP's 503; a broken session leaves the outcome open.
-fn refused(unsent: Request, sent: Option<Mono>, error: &tokio_postgres::Error) -> Request {
-    let said = error.as_db_error();
-    Request {
-        sent,
-        answered: Some(clock::now()),
-        status: said.map(|_| 503),
-        failure: Some(said.map_or_else(
-            || error.to_string(),
-            |said| format!("{}: {}", said.code().code(), said.message()),
-        )),
-        ..unsent
+fn settle(request: &mut Request, result: Result<Option<String>, tokio_postgres::Error>) {
+    request.answered = Some(clock::now());
+    match result {
+        Ok(origin) => {
+            request.status = Some(201);
+            request.origin = origin.and_then(|origin| origin.parse::<Origin>().ok());
+        }
+        Err(error) => {
+            let said = error.as_db_error();
+            request.status = said.map(|_| 503);
+            request.failure = Some(said.map_or_else(
+                || error.to_string(),
+                |said| format!("{}: {}", said.code().code(), said.message()),
+            ));
+        }
     }
 }
 
-/// One write, on a session that lives or on a new one.
-async fn insert(
-    config: &Config,
-    idle: &Mutex<Vec<Client>>,
-    id: &str,
-) -> Result<Option<String>, tokio_postgres::Error> {
-    let found = locked(idle).pop().filter(|client| !client.is_closed());
-    let session = match found {
-        Some(session) => session,
-        None => {
-            let (session, connection) = config.connect(NoTls).await?;
-            // Ends with the session.
-            tokio::spawn(connection);
-            session
+impl Sessions {
+    /// One write; `sent` is set when it goes out on a session that is there.
+    async fn insert(
+        &self,
+        id: &str,
+        sent: &mut Option<Mono>,
+    ) -> Result<Option<String>, tokio_postgres::Error> {
+        let session = self.session().await?;
+        *sent = Some(clock::now());
+        let row = session.query_one(INSERT, &[&id]).await;
+        if !session.is_closed() {
+            locked(&self.idle).push(session);
         }
-    };
-    let row = session.query_one(INSERT, &[&id]).await;
-    if !session.is_closed() {
-        locked(idle).push(session);
+        row?.try_get(0)
     }
-    row?.try_get(0)
+
+    /// One that lives, or a new one.
+    async fn session(&self) -> Result<Client, tokio_postgres::Error> {
+        if let Some(found) = self.found() {
+            return Ok(found);
+        }
+        let _place = self.opening.acquire().await.expect("never closed");
+        // Somebody may have given one back meanwhile.
+        if let Some(found) = self.found() {
+            return Ok(found);
+        }
+        let (session, connection) = self.config.connect(NoTls).await?;
+        // Ends with the session.
+        tokio::spawn(connection);
+        Ok(session)
+    }
+
+    fn found(&self) -> Option<Client> {
+        let mut idle = locked(&self.idle);
+        idle.retain(|session| !session.is_closed());
+        idle.pop()
+    }
 }
 
 /// [`Running::finish`] without letting others wait.
