@@ -7,13 +7,14 @@ locals {
   major     = split(".", var.engine_version)[0]
   copy_made = var.backup_copy_account != null || var.backup_copy_region != null ? { this = true } : {}
 
-  # Sizes follow docs/reference: two subscriptions, a spare for each, and room for an operator's own slot.
+  # Room for a subscription in each direction, their table copies, a spare, and an operator's own slot.
   parameters = merge({
     "rds.logical_replication"         = "1"
     "rds.force_ssl"                   = "1"
     "max_replication_slots"           = "10"
     "max_wal_senders"                 = "15"
     "max_logical_replication_workers" = "8"
+    "max_worker_processes"            = "16"
     "max_prepared_transactions"       = "0"
     "track_commit_timestamp"          = "1"
     "max_slot_wal_keep_size"          = "51200"

@@ -20,6 +20,7 @@ run "shape" {
       "max_replication_slots"           = ["10", "pending-reboot"]
       "max_wal_senders"                 = ["15", "pending-reboot"]
       "max_logical_replication_workers" = ["8", "pending-reboot"]
+      "max_worker_processes"            = ["16", "pending-reboot"]
       "max_prepared_transactions"       = ["0", "pending-reboot"]
       "track_commit_timestamp"          = ["1", "pending-reboot"]
       "max_connections"                 = ["800", "pending-reboot"]
