@@ -66,4 +66,26 @@ pub enum Error {
     /// The file of rates for the simulation is not readable as such.
     #[error("rates file: {0}")]
     Rates(String),
+    /// A file of ours cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Randomness(String),
+    /// The journal of the phases holds a line that nobody wrote.
+    #[error("{}, line {line}: not an entry of the journal ({problem})", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
 }

@@ -8,13 +8,20 @@
 
 pub mod assume;
 pub mod check;
+pub mod cloud;
 pub mod cost;
 pub mod docs;
 pub mod error;
 pub mod estate;
+pub mod from_terraform;
+pub mod keys;
 pub mod machine;
+pub mod phases;
+pub mod preflight;
 pub mod read;
+pub mod secret;
 pub mod slo;
 pub mod versions;
+pub mod vpn_lab;
 
 pub use error::Error;

@@ -29,6 +29,8 @@ enum Command {
     Check(commands::check::Args),
     /// Price the environments, by item and by scenario
     Cost(commands::cost::Args),
+    /// Build, prove and take away the infrastructure, phase by phase
+    Infra(commands::infra::Args),
     /// Availability arithmetic
     Slo(commands::slo::Args),
     /// Run one agent (the site's daemon)
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Config(args) => commands::config::run(args),
         Command::Check(args) => commands::check::run(args),
         Command::Cost(args) => commands::cost::run(args),
+        Command::Infra(args) => commands::infra::run(args),
         Command::Slo(args) => commands::slo::run(args),
         #[cfg(feature = "runtime")]
         Command::Agent(args) => commands::agent::run(args),

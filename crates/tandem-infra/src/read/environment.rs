@@ -68,6 +68,8 @@ pub struct Environment {
     pub planned: Option<Vec<Resource>>,
     /// The tfvars files that count, in order.
     pub tfvars: Vec<String>,
+    /// Variables without a default that no file assigns.
+    pub unset: Vec<String>,
     /// What is wrong with the files as such.
     pub faults: Vec<FileFault>,
 }
@@ -110,6 +112,19 @@ fn relative(root: &Path, path: &Path) -> String {
         .into_owned()
 }
 
+/// Variables without a default that nothing assigns.
+fn unset(sources: &[Source], assigned: &BTreeMap<String, Setting>) -> Vec<String> {
+    let variables = sources
+        .iter()
+        .flat_map(|source| source.body.blocks_of("variable"));
+    variables
+        .filter(|block| block.body.attribute("default").is_none())
+        .filter_map(|block| block.labels.first())
+        .filter(|name| !assigned.contains_key(*name))
+        .cloned()
+        .collect()
+}
+
 /// The variables and locals of one folder.
 #[derive(Default)]
 struct Names {
@@ -136,7 +151,9 @@ impl Reader<'_> {
         let sources = self.read_sources(folder, &files);
         let mut names = self.declared(&sources);
         let declared: BTreeSet<String> = names.variables.keys().cloned().collect();
-        for (name, setting) in self.assigned(folder, &files, &declared) {
+        let assigned = self.assigned(folder, &files, &declared);
+        self.out.unset = unset(&sources, &assigned);
+        for (name, setting) in assigned {
             names.variables.insert(name, setting);
         }
         self.read_declarations(&sources);

@@ -25,6 +25,8 @@ enum Command {
         /// The file to check
         file: PathBuf,
     },
+    /// Fill tandem.toml and the applications' environments out of Terraform's outputs
+    FromTerraform(super::infra::config::Args),
 }
 
 #[derive(clap::Args)]
@@ -69,6 +71,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Check { file } => Ok(check(&file)),
         Command::Explain(explain) => explain.run(),
+        Command::FromTerraform(args) => super::infra::config::run(&args),
     }
 }
 

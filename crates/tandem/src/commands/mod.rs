@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod cost;
+pub(crate) mod infra;
 pub(crate) mod slo;
 
 #[cfg(feature = "runtime")]
