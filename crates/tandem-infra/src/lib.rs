@@ -14,6 +14,7 @@ pub mod docs;
 pub mod error;
 pub mod estate;
 pub mod from_terraform;
+pub mod import;
 pub mod keys;
 pub mod machine;
 pub mod phases;

@@ -25,6 +25,9 @@ use crate::estate::Estate;
 use crate::keys;
 use crate::preflight;
 
+/// How a run names itself in the apply lock; a number follows.
+const RUN: &str = "run ";
+
 /// What the driver asks a person.
 pub enum Asked<'a> {
     /// Whether these plans may be applied.
@@ -74,32 +77,46 @@ impl Driver<'_> {
     /// At the first failure, with its fix; the journal holds what is done.
     pub fn run(&self, journal: &mut Journal, goal: &Goal) -> Result<(), Stop> {
         let run = begin(journal, goal)?;
-        let by = format!("run {}", run.number);
-        self.apply_lock
-            .take(&by, &format!("tandem infra {}", goal.direction))?;
-        let mut done = run.done;
-        loop {
-            let steps = match next(goal, &done, self.side_by_side) {
-                Next::Finished => break,
-                Next::Work(steps) => steps,
-            };
+        self.take_apply_lock(run.number, goal.direction)?;
+        let ended = self.work_off(journal, goal, run.number, run.done);
+        self.apply_lock.give_back()?;
+        ended
+    }
+
+    /// A lock that a killed run left is ours: the run lock proves that its
+    /// driver is gone.
+    fn take_apply_lock(&self, number: u64, direction: Direction) -> Result<(), Stop> {
+        let holder = self.apply_lock.holder()?;
+        if holder.is_some_and(|holder| holder.by.starts_with(RUN)) {
+            self.apply_lock.give_back()?;
+        }
+        let reason = format!("tandem infra {direction}");
+        self.apply_lock.take(&format!("{RUN}{number}"), &reason)
+    }
+
+    fn work_off(
+        &self,
+        journal: &mut Journal,
+        goal: &Goal,
+        number: u64,
+        mut done: BTreeSet<Step>,
+    ) -> Result<(), Stop> {
+        while let Next::Work(steps) = next(goal, &done, self.side_by_side) {
             let steps = self.group(steps);
             for step in &steps {
                 self.person.tell(&format!("== {step}"));
-                journal.append(run.number, Event::Started(*step))?;
+                journal.append(number, Event::Started(*step))?;
             }
             match self.work(&steps, goal.direction) {
-                Ok(evidence) => write_done(journal, run.number, &steps, evidence, &mut done)?,
+                Ok(evidence) => write_done(journal, number, &steps, evidence, &mut done)?,
                 Err(stop) => {
                     let (step, problem) = (steps[0], stop.problem.clone());
-                    journal.append(run.number, Event::Failed { step, problem })?;
+                    journal.append(number, Event::Failed { step, problem })?;
                     return Err(stop);
                 }
             }
         }
-        journal.append(run.number, Event::Finished)?;
-        self.apply_lock.give_back()?;
-        Ok(())
+        Ok(journal.append(number, Event::Finished)?)
     }
 
     /// Side by side only Terraform steps: the others are short, and one message

@@ -111,9 +111,23 @@ impl Terraform<'_> {
             planned: Planned::default(),
         };
         self.logged(root, "plan", &arguments, &[0, 2])?;
-        let shown = self.read(root, &["show", "-json", &path.display().to_string()])?;
-        plan.planned = Planned::read(&shown);
+        plan.planned = Planned::read(&self.shown(&plan)?);
         Ok(plan)
+    }
+
+    fn shown(&self, plan: &SavedPlan) -> Result<Value, Stop> {
+        self.read(
+            plan.root,
+            &["show", "-json", &plan.path.display().to_string()],
+        )
+    }
+
+    /// The plan of an apply as Terraform tells it; it holds secrets.
+    ///
+    /// # Errors
+    /// If Terraform refuses.
+    pub fn plan_as_json(&self, root: Root) -> Result<Value, Stop> {
+        self.shown(&self.plan(root, false, None)?)
     }
 
     fn init(&self, root: Root) -> Result<(), Stop> {

@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 mod drive;
+mod import;
 mod keys;
 mod lab;
 mod person;
@@ -110,6 +111,8 @@ enum Verb {
     Outputs(show::OutputArgs),
     /// Build the private link of the applied state in network namespaces and break it
     VpnLab(lab::Args),
+    /// Print import or moved blocks for what was made by hand
+    Import(import::Args),
     /// Refuse applies until `unlock`
     Lock {
         /// Why; whoever is refused reads it
@@ -135,6 +138,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Verify(args) => show::verify(&place, &args),
         Verb::Outputs(args) => show::outputs(&place, &args),
         Verb::VpnLab(args) => lab::run(&place, &args),
+        Verb::Import(args) => import::run(&place, &args),
         Verb::Lock { reason, by } => show::lock(&place, &by, &reason),
         Verb::Unlock => show::unlock(&place),
     };
