@@ -96,10 +96,9 @@ pub fn matches(old_state: &Value, plan: &Value) -> Matches {
     let mut used = BTreeSet::new();
     let mut found = Matches::default();
     for thing in &new {
-        if let Some(stands) = partner(thing, &old, &new) {
-            if used.insert(stands.address) {
-                found.matched.push(matched(stands, thing));
-            }
+        let stands = partner(thing, &old, &new);
+        if let Some(stands) = stands.filter(|stands| used.insert(stands.address)) {
+            found.matched.push(matched(stands, thing));
         }
     }
     let left = old
