@@ -143,83 +143,79 @@ fn gcp_rights(names: &Names) -> Call {
 /// The calls that need nothing of each other.
 pub fn calls(question: Question, names: &Names) -> Vec<Call> {
     let n = names;
+    let one = |call| vec![call];
+    match question {
+        Question::AwsIdentity | Question::AwsRights => one(aws(n, &["sts", "get-caller-identity"])),
+        Question::AwsQuotas => aws_quotas(n),
+        Question::AwsCertificate => one(aws(
+            n,
+            &[
+                "acm",
+                "describe-certificate",
+                "--certificate-arn",
+                &n.certificate_arn,
+            ],
+        )),
+        Question::GcpIdentity => one(gcloud(n, &["auth", "list", "--filter=status:ACTIVE"])),
+        Question::GcpRights => one(call("gcloud", &["auth", "print-access-token", "--quiet"])),
+        Question::GcpServices => one(gcloud(n, &["services", "list", "--enabled"])),
+        Question::GcpQuotas => one(gcloud(
+            n,
+            &["compute", "regions", "describe", &n.gcp_region],
+        )),
+        Question::CloudflareAccount | Question::CloudflareRights | Question::CloudflareBalancer => {
+            of_cloudflare(question, n)
+        }
+        Question::Health | Question::DnsRecord | Question::Through => from_outside(question, n),
+        _ => described(question, n),
+    }
+}
+
+fn of_cloudflare(question: Question, n: &Names) -> Vec<Call> {
+    let balancing =
+        |what: &str| cloudflare(&format!("/accounts/{}/load_balancers/{what}", n.account_id));
+    let balancers = cloudflare(&format!("/zones/{}/load_balancers", n.zone_id));
     match question {
         Question::CloudflareAccount => vec![
             cloudflare("/user/tokens/verify"),
             cloudflare(&format!("/zones/{}", n.zone_id)),
         ],
         Question::CloudflareRights => vec![
-            cloudflare(&format!("/accounts/{}/load_balancers/pools", n.account_id)),
-            cloudflare(&format!(
-                "/accounts/{}/load_balancers/monitors",
-                n.account_id
-            )),
-            cloudflare(&format!("/zones/{}/load_balancers", n.zone_id)),
+            balancing("pools"),
+            balancing("monitors"),
+            balancers,
             cloudflare(&format!("/zones/{}/dns_records?per_page=5", n.zone_id)),
             cloudflare(&format!("/accounts/{}/alerting/v3/policies", n.account_id)),
         ],
-        Question::AwsIdentity | Question::AwsRights => {
-            vec![aws(n, &["sts", "get-caller-identity"])]
-        }
-        Question::AwsQuotas => aws_quotas(n),
-        Question::AwsCertificate => {
-            vec![aws(
-                n,
-                &[
-                    "acm",
-                    "describe-certificate",
-                    "--certificate-arn",
-                    &n.certificate_arn,
-                ],
-            )]
-        }
-        Question::GcpIdentity => vec![gcloud(n, &["auth", "list", "--filter=status:ACTIVE"])],
-        Question::GcpRights => vec![call("gcloud", &["auth", "print-access-token", "--quiet"])],
-        Question::GcpServices => vec![gcloud(n, &["services", "list", "--enabled"])],
-        Question::GcpQuotas => {
-            vec![gcloud(
-                n,
-                &["compute", "regions", "describe", &n.gcp_region],
-            )]
-        }
-        Question::CloudflareBalancer => vec![
-            cloudflare(&format!("/zones/{}/load_balancers", n.zone_id)),
-            cloudflare(&format!("/accounts/{}/load_balancers/pools", n.account_id)),
-        ],
+        _ => vec![balancers, balancing("pools")],
+    }
+}
+
+/// What needs no account: the service as users meet it, and the link.
+fn from_outside(question: Question, n: &Names) -> Vec<Call> {
+    let curl = |arguments: &[&str]| {
+        vec![call(
+            "curl",
+            &[&["-sS", "--max-time", "20"], arguments].concat(),
+        )]
+    };
+    match question {
         Question::Health => {
             let written = r#"{"status":%{http_code},"cloud":"%header{x-cloud-provider}"}"#;
             let url = format!("https://{}/health", n.domain);
-            vec![call(
-                "curl",
-                &[
-                    "-sS",
-                    "--max-time",
-                    "20",
-                    "-I",
-                    "-o",
-                    "/dev/null",
-                    "-w",
-                    written,
-                    &url,
-                ],
-            )]
+            curl(&["-I", "-o", "/dev/null", "-w", written, &url])
         }
         Question::DnsRecord => {
             let url = format!(
                 "https://cloudflare-dns.com/dns-query?name={}&type=A",
                 n.domain
             );
-            let accept = "accept: application/dns-json";
-            vec![call(
-                "curl",
-                &["-sS", "--max-time", "20", "-H", accept, &url],
-            )]
+            curl(&["-H", "accept: application/dns-json", &url])
         }
-        Question::Through => vec![
+        _ => vec![
             call("dial", &[&n.rds_host, "5432"]),
             call("dial", &[&n.cloud_sql_ip, "5432"]),
         ],
-        _ => described(question, n),
     }
 }
 
