@@ -75,7 +75,10 @@ pub fn fill(base: &str, outputs: &Outputs, stated: &Stated) -> Result<Filled, St
         ("cluster", stated.cluster.clone()),
         ("database.name", stated.database.clone()),
         ("sites.aws.postgres.host", Some(rds_host)),
-        ("sites.gcp.postgres.host", Some(cloud_sql)),
+        (
+            "sites.gcp.postgres.host",
+            Some(cloud_sql.clone()).filter(|host| !is_address(host)),
+        ),
         ("sites.aws.postgres.admin_role", stated.aws_admin.clone()),
         ("sites.gcp.postgres.admin_role", stated.gcp_admin.clone()),
         ("sites.aws.store", store(Root::Aws)),
@@ -93,11 +96,22 @@ pub fn fill(base: &str, outputs: &Outputs, stated: &Stated) -> Result<Filled, St
         toml::Value::Integer(rds_port.into()),
     )?;
     filled.push(format!("sites.aws.postgres.port = {rds_port}"));
+    let mut from_base = addresses(&table);
+    if is_address(&cloud_sql) {
+        from_base.push(format!(
+            "sites.gcp.postgres.host: a name, not an address: let a private DNS record point it at {cloud_sql}"
+        ));
+    }
     Ok(Filled {
-        from_base: addresses(&table),
+        from_base,
         text: table.to_string(),
         filled,
     })
+}
+
+/// Certificates and `tandem.toml` speak of names only.
+fn is_address(host: &str) -> bool {
+    host.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn split(endpoint: &str, port: &str) -> (String, u16) {
@@ -246,7 +260,19 @@ mod tests {
             .values()
             .map(|site| site.postgres.host.clone())
             .collect();
-        assert_eq!(hosts, ["crm.abc.rds.amazonaws.com", "10.23.0.3"]);
+        assert_eq!(
+            hosts,
+            [
+                "crm.abc.rds.amazonaws.com",
+                "crm-dr-postgres.internal.example.com"
+            ]
+        );
+        assert!(
+            filled
+                .from_base
+                .iter()
+                .any(|line| line.contains("point it at 10.23.0.3"))
+        );
         assert!(
             filled
                 .from_base
