@@ -1,5 +1,8 @@
 //! The planner as transcripts: a small world in virtual time, what happened, line by line.
 
+mod every;
+mod scene;
+mod schedules;
 mod world;
 
 use alloc::string::String;
@@ -110,7 +113,84 @@ fn a_claim_that_cannot_be_prepared_gives_the_right_back() {
     insta::assert_snapshot!(transcript(&script, 80_000));
 }
 
-const FAULTS: [&str; 16] = [
+#[test]
+fn a_switchover_closes_fences_and_opens() {
+    insta::assert_snapshot!(transcript(&[(20_000, "ask switchover")], 24_000));
+}
+
+/// The link carries the barrier too late: the source takes its right back and serves again.
+#[test]
+fn a_switchover_whose_barrier_does_not_arrive_is_undone() {
+    let script = [(20_000, "ask switchover"), (20_250, "cut aws gcp")];
+    insta::assert_snapshot!(transcript(&script, 32_000));
+}
+
+#[test]
+fn a_requested_failover_with_accepted_loss_needs_no_witness() {
+    let script = [
+        (15_000, "kill witness"),
+        (20_000, "cut aws gcp"),
+        (30_000, "kill aws"),
+        (40_000, "ask lossy"),
+    ];
+    insta::assert_snapshot!(transcript(&script, 48_000));
+}
+
+#[test]
+fn dead_agents_at_a_healthy_site_lose_nothing() {
+    insta::assert_snapshot!(transcript(&[(20_000, "killagents aws")], 30_000));
+}
+
+#[test]
+fn in_confirm_mode_a_person_approves() {
+    let script = [
+        (0, "mode confirm"),
+        (20_000, "kill aws"),
+        (30_000, "ask approve"),
+    ];
+    insta::assert_snapshot!(transcript(&script, 33_000));
+}
+
+#[test]
+fn observe_writes_nothing_and_says_what_it_would_have_done() {
+    let script = [(0, "mode observe"), (20_000, "kill aws")];
+    insta::assert_snapshot!(transcript(&script, 30_000));
+}
+
+#[test]
+fn a_pause_stops_the_automatic_promotion() {
+    let script = [(10_000, "ask pause"), (20_000, "kill aws")];
+    insta::assert_snapshot!(transcript(&script, 32_000));
+}
+
+#[test]
+fn an_acknowledgement_lifts_the_hour() {
+    let script = [
+        (10_000, "promoted 600"),
+        (20_000, "kill aws"),
+        (30_000, "ask acknowledge"),
+    ];
+    insta::assert_snapshot!(transcript(&script, 33_000));
+}
+
+#[test]
+fn promises_carry_the_primary_while_the_store_is_silent() {
+    let script = [
+        (20_000, "cut aws store"),
+        (20_000, "cut gcp store"),
+        (20_000, "cut witness store"),
+        (40_000, "kill gcp-2"),
+    ];
+    insta::assert_snapshot!(transcript(&script, 50_000));
+}
+
+const FAULTS: [&str; 22] = [
+    "killagents aws",
+    "killdb aws",
+    "startdb aws",
+    "ask switchover",
+    "ask failover",
+    "ask pause",
     "kill aws",
     "start aws",
     "kill gcp",
@@ -145,7 +225,7 @@ proptest! {
             run_until(&mut world, at_ms);
             world.command(command);
         }
-        let healing: Vec<&str> = FAULTS.iter().copied().filter(|fault| !fault.starts_with("kill") && !fault.starts_with("cut")).collect();
+        let healing: Vec<&str> = FAULTS.iter().copied().filter(|fault| fault.starts_with("start") || fault.starts_with("heal")).collect();
         for command in healing {
             world.command(command);
         }

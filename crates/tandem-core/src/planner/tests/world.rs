@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 use core::time::Duration;
 
+use crate::authority::promise::Question;
 use crate::authority::{Authority, ExposureWatch, Identity, Memory, Record};
 use crate::config::{
     AuthorityPolicy, DetectionPolicy, ExposurePolicy, Mode, Policy, PromotionPolicy, Targets,
@@ -17,18 +18,18 @@ use crate::config::{
 use crate::database::{DatabaseSeen, GuardSeen, Heartbeat, Prepared, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, SiteId};
 use crate::planner::{
-    Action, AgentStatus, Done, Intent, Language, Look, Member, Peer, Place, Plan, Reason, Report,
-    Seen, SiteHealth, plan, remaining,
+    Action, AgentStatus, Done, Intent, Language, Look, Member, OtherEnd, Peer, Place, Plan,
+    Purpose, Reason, Report, Request, RequestKind, Seen, SiteHealth, plan, remaining,
 };
 
 const STEP_MS: u64 = 250;
 
-fn site(name: &str) -> SiteId {
+pub(super) fn site(name: &str) -> SiteId {
     name.parse().unwrap()
 }
 
 /// The starting numbers of the design.
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         mode: Mode::Automatic,
         first_primary: site("aws"),
@@ -74,6 +75,20 @@ struct Database {
     beats: u64,
     prepared: Option<Prepared>,
     prepare_broken: bool,
+    closed: Option<Epoch>,
+    beat_epoch: Epoch,
+    /// Acknowledged application writes, and how many of the other site's are applied here.
+    writes: u64,
+    applied_writes: u64,
+    received: Lsn,
+    disabled_since: Option<Mono>,
+}
+
+impl Database {
+    /// The end of the log: everything that was ever written.
+    fn end(&self) -> Lsn {
+        Lsn(100 + self.beats + self.writes)
+    }
 }
 
 struct Agent {
@@ -88,6 +103,7 @@ struct Agent {
     counter: u64,
     said: String,
     serves_until: Mono,
+    other_end: Option<OtherEnd>,
 }
 
 pub(super) struct World {
@@ -101,6 +117,8 @@ pub(super) struct World {
     roster: Vec<Member>,
     cuts: BTreeSet<(String, String)>,
     transcript: String,
+    /// The claim that is under way acts on a fence, so it must lose nothing.
+    lossless: bool,
 }
 
 impl World {
@@ -146,6 +164,7 @@ impl World {
             roster,
             cuts: BTreeSet::new(),
             transcript: String::new(),
+            lossless: false,
         }
     }
 
@@ -161,7 +180,9 @@ impl World {
         writeln!(self.transcript, "{:>6} {line}", self.now.0 / 1000).expect("a string takes all");
     }
 
-    /// `kill SITE|AGENT`, `start SITE|AGENT`, `cut A B`, `heal A B`, `promoted SECONDS_AGO`, `breakprepare SITE`.
+    /// `kill SITE|AGENT`, `start SITE|AGENT`, `killagents SITE`, `killdb SITE`, `startdb SITE`,
+    /// `cut A B`, `heal A B`, `promoted SECONDS_AGO`, `breakprepare SITE`, `mode MODE`,
+    /// `ask pause|approve|acknowledge|switchover|failover|lossy`.
     pub(super) fn command(&mut self, command: &str) {
         self.note(&format!("---- {command}"));
         let words: Vec<&str> = command.split(' ').collect();
@@ -175,6 +196,17 @@ impl World {
                     .promotions
                     .push(Duration::from_secs(ago.parse().unwrap()));
             }
+            ["killagents", at] => self.set_agents_alive(at, false),
+            ["killdb", at] => self.set_database_alive(at, false),
+            ["startdb", at] => self.set_database_alive(at, true),
+            ["mode", mode] => {
+                self.policy.mode = match mode {
+                    "observe" => Mode::Observe,
+                    "confirm" => Mode::Confirm,
+                    _ => Mode::Automatic,
+                }
+            }
+            ["ask", what] => self.ask(what),
             ["breakprepare", at] => {
                 self.databases.get_mut(&site(at)).unwrap().prepare_broken = true;
             }
@@ -182,11 +214,44 @@ impl World {
         }
     }
 
-    fn set_alive(&mut self, name: &str, alive: bool) {
+    /// A person's request to move the right to gcp, or about the mode.
+    fn ask(&mut self, what: &str) {
+        let to = site("gcp");
+        let kind = match what {
+            "pause" => RequestKind::Pause,
+            "approve" => RequestKind::Approve,
+            "acknowledge" => RequestKind::Acknowledge,
+            "switchover" => RequestKind::Switchover { to },
+            "failover" | "lossy" => RequestKind::Failover {
+                to,
+                accept_loss: what == "lossy",
+            },
+            _ => panic!("no such request: {what}"),
+        };
+        self.intent.requests.push(Request {
+            id: 1,
+            kind,
+            by: "kim".into(),
+            reason: "a test".into(),
+            epoch: self.store.0.epoch,
+            age: Duration::ZERO,
+            left: Duration::from_secs(600),
+        });
+    }
+
+    fn set_database_alive(&mut self, name: &str, alive: bool) {
         if let Some(database) = self.databases.get_mut(&site(name)) {
             database.alive = alive;
             database.guard = None;
         }
+    }
+
+    fn set_alive(&mut self, name: &str, alive: bool) {
+        self.set_database_alive(name, alive);
+        self.set_agents_alive(name, alive);
+    }
+
+    fn set_agents_alive(&mut self, name: &str, alive: bool) {
         let (now, policy) = (self.now, self.policy.clone());
         for agent in &mut self.agents {
             if agent.name == name || agent.place.site.as_str() == name {
@@ -211,6 +276,7 @@ impl World {
     }
 
     pub(super) fn step(&mut self) {
+        self.acknowledge();
         self.replicate();
         for index in 0..self.agents.len() {
             if self.agents[index].alive {
@@ -219,6 +285,19 @@ impl World {
             }
         }
         self.now = self.now.after(Duration::from_millis(STEP_MS));
+    }
+
+    /// One application write at each site that serves and whose guard lets it pass.
+    fn acknowledge(&mut self) {
+        for agent in &self.agents {
+            let database = self.databases.get_mut(&agent.place.site);
+            let serves = agent.alive && agent.serves_until > self.now;
+            if let Some(database) = database.filter(|database| serves && database.alive)
+                && database.guard.is_some_and(|(_, until)| until > self.now)
+            {
+                database.writes += 1;
+            }
+        }
     }
 
     /// Replication runs while both databases live, the link is whole and a relay is open.
@@ -231,14 +310,18 @@ impl World {
         let aws = &self.databases[&site("aws")];
         let beats = Heartbeat {
             site: site("aws"),
-            epoch: Epoch(1),
+            epoch: aws.beat_epoch,
             seq: aws.beats,
         };
-        let flows = aws.alive && linked && relay;
+        let (flows, end, writes) = (aws.alive && linked && relay, aws.end(), aws.writes);
+        let now = self.now;
         let gcp = self.databases.get_mut(&site("gcp")).unwrap();
         if flows && gcp.alive && gcp.enabled {
             gcp.applied = Some(beats);
+            gcp.received = end;
+            gcp.applied_writes = writes;
         }
+        gcp.disabled_since = (!gcp.enabled).then(|| gcp.disabled_since.unwrap_or(now));
     }
 
     fn look(&mut self, index: usize) {
@@ -294,7 +377,7 @@ impl World {
             tables_ready: 3,
             tables_total: 3,
             origin: Some(Lsn(100)),
-            received: Some(Lsn(100)),
+            received: Some(database.received),
             apply_errors: 0,
         });
         let guard = database.guard.map(|(epoch, until)| GuardSeen {
@@ -332,6 +415,13 @@ impl World {
             arrived: self.now,
         });
         let observations = agent.observations();
+        let done = Done {
+            disabled_since: self
+                .databases
+                .get(&agent.place.site)
+                .and_then(|database| database.disabled_since),
+            ..agent.done
+        };
         use_it(&Seen {
             place: agent.place,
             authority: &agent.authority,
@@ -343,8 +433,8 @@ impl World {
             agent: agent.name,
             roster: &self.roster,
             edge: None,
-            other_end: None,
-            done: agent.done,
+            other_end: agent.other_end,
+            done,
         })
     }
 
@@ -360,7 +450,10 @@ impl World {
 
     /// One line when the reason changes in more than its times.
     fn say(&mut self, index: usize, report: &Report) {
-        let said = format!("{} {}", report.reason.code(), shape(&report.reason));
+        let mut said = format!("{} {}", report.reason.code(), shape(&report.reason));
+        if let Some(would) = &report.would {
+            write!(said, " (would: {})", shape(&would.reason)).expect("a string takes all");
+        }
         let agent = &mut self.agents[index];
         if agent.said != said {
             agent.said.clone_from(&said);
@@ -379,13 +472,13 @@ impl World {
             .is_some_and(|database| database.alive);
         match action {
             Action::Write {
-                revision, record, ..
-            } => return self.write(index, *revision, record),
-            Action::LeadAtWitness
-            | Action::AskPromises { .. }
-            | Action::AskOtherEnd
-            | Action::EndSessions { .. }
-            | Action::Barrier { .. } => {}
+                revision,
+                record,
+                purpose,
+            } => return self.write(index, *revision, record, *purpose),
+            Action::LeadAtWitness => {}
+            Action::AskPromises { epoch } => self.ask_promises(index, *epoch),
+            Action::AskOtherEnd => self.ask_other_end(index),
             _ if !database_alive => {}
             Action::Receive | Action::StopReceiving => {
                 let open = *action == Action::Receive;
@@ -403,13 +496,29 @@ impl World {
                 }
             }
             Action::ArmGuard { epoch, deadline } => {
-                self.databases.get_mut(&at).unwrap().guard = Some((*epoch, *deadline));
-                self.agents[index].done.armed = Some((*epoch, *deadline));
+                let database = self.databases.get_mut(&at).unwrap();
+                if database.closed < Some(*epoch) {
+                    database.guard = Some((*epoch, *deadline));
+                    self.agents[index].done.armed = Some((*epoch, *deadline));
+                }
             }
-            Action::CloseGuard { .. } => self.databases.get_mut(&at).unwrap().guard = None,
+            Action::CloseGuard { epoch } => {
+                let database = self.databases.get_mut(&at).unwrap();
+                (database.guard, database.closed) = (None, Some(*epoch));
+                self.agents[index].done.closed = Some(*epoch);
+            }
+            Action::EndSessions { epoch } => {
+                let done = &mut self.agents[index].done;
+                done.emptied = Some(*epoch).filter(|_| done.closed == Some(*epoch));
+            }
+            Action::Barrier { epoch } => {
+                let database = self.databases.get_mut(&at).unwrap();
+                (database.beats, database.beat_epoch) = (database.beats + 1, *epoch);
+                self.agents[index].done.barrier = Some((*epoch, database.beats));
+            }
             Action::Beat { epoch } => {
                 let database = self.databases.get_mut(&at).unwrap();
-                database.beats += 1;
+                (database.beats, database.beat_epoch) = (database.beats + 1, *epoch);
                 let agent = &mut self.agents[index];
                 agent.exposure.handle_sent(*epoch, database.beats, now);
                 agent.done.beat = Some(now);
@@ -418,18 +527,71 @@ impl World {
         false
     }
 
-    fn write(&mut self, index: usize, revision: u64, record: &Record) -> bool {
+    /// Every agent of the other site is asked; one that is not reached promises nothing.
+    fn ask_promises(&mut self, index: usize, epoch: Epoch) {
         let now = self.now;
-        let agent = &self.agents[index];
-        if !self.reaches(agent.place.site, "store") || self.store.1 != revision {
+        let (place, asker) = (self.agents[index].place, self.agents[index].name);
+        let identity = self.store.0.identity.clone();
+        let linked = self.reaches(place.site, place.other.as_str());
+        let question = Question {
+            question: 1,
+            identity,
+            site: place.site,
+            epoch,
+            asker: asker.into(),
+        };
+        let others = self.agents.iter_mut();
+        let mut others = others.filter(|agent| agent.place.site == place.other);
+        let granted = others.all(|agent| {
+            let answer = agent.authority.handle_question(now, &question, true, false);
+            linked && agent.alive && answer.is_ok()
+        });
+        if granted {
+            self.agents[index].authority.handle_promised(now, epoch);
+        }
+    }
+
+    fn ask_other_end(&mut self, index: usize) {
+        let place = self.agents[index].place;
+        let linked = self.reaches(place.site, place.other.as_str());
+        let other = self.databases.get(&place.other);
+        if let Some(other) = other.filter(|other| other.alive && linked) {
+            let end = other.end();
+            self.agents[index].other_end = Some(OtherEnd {
+                end,
+                asked: self.now,
+            });
+        }
+    }
+
+    /// I5: what opens after a fence has every acknowledged write.
+    fn check_nothing_lost(&mut self, record: &Record, purpose: Purpose) {
+        if purpose == Purpose::TakeFenced {
+            self.lossless = true;
+        }
+        let (aws, gcp) = (&self.databases[&site("aws")], &self.databases[&site("gcp")]);
+        if purpose == Purpose::Open && record.site == site("gcp") && self.lossless {
+            assert_eq!(
+                gcp.applied_writes, aws.writes,
+                "writes lost in a switchover"
+            );
+        }
+        self.lossless &= record.site == site("gcp");
+    }
+
+    fn write(&mut self, index: usize, revision: u64, record: &Record, purpose: Purpose) -> bool {
+        let now = self.now;
+        let (at, name) = (self.agents[index].place.site, self.agents[index].name);
+        if !self.reaches(at, "store") || self.store.1 != revision {
             return false;
         }
+        self.check_nothing_lost(record, purpose);
         let jumped = self.store.0.phase != record.phase || self.store.0.epoch != record.epoch;
         self.store = (record.clone(), revision + 1);
         if jumped {
             let line = format!(
                 "{:<9} writes {} {:?} epoch {}",
-                agent.name, record.site, record.phase, record.epoch
+                name, record.site, record.phase, record.epoch
             );
             self.note(&line);
         }
@@ -466,6 +628,7 @@ impl Agent {
             counter: 0,
             said: String::new(),
             serves_until: Mono(0),
+            other_end: None,
         }
     }
 
