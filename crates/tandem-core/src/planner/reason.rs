@@ -276,79 +276,79 @@ impl Spoken for Exposure {
 
 impl Spoken for SafetyRule {
     fn spoken(&self, language: Language) -> String {
-        let (english, korean) = match self {
-            Self::ModeAutomatic => (
-                "the mode is not automatic, so a named person must approve",
-                "자동 모드가 아니므로 담당자의 승인이 필요합니다",
-            ),
-            Self::NotPaused => ("automation is paused", "자동화가 일시 중지되었습니다"),
-            Self::WitnessAgrees => (
-                "the witness does not confirm that the site is lost",
-                "증인이 사이트 장애를 확인하지 않았습니다",
-            ),
-            Self::NotCorrelated => (
-                "both sites look lost at once, or the witness errs; a person must look",
-                "두 사이트가 동시에 끊긴 것으로 보이거나 증인이 잘못 보고 있습니다. 담당자의 확인이 필요합니다",
-            ),
-            Self::NoPromise => (
-                "this agent has promised the other site not to take over",
-                "이 에이전트는 인수하지 않겠다고 상대 사이트에 약속했습니다",
-            ),
-            Self::BarrierApplied => (
-                "not everything that the other site acknowledged is applied here yet",
-                "상대 사이트가 승인한 쓰기가 아직 모두 적용되지 않았습니다",
-            ),
-            Self::SawOpen => (
-                "this agent has not read the fenced epoch as open since its start and last promise",
-                "이 에이전트는 시작 또는 마지막 약속 이후 차단된 에포크를 열린 상태로 읽은 적이 없습니다",
-            ),
-            Self::AllAgentsCurrent => (
-                "not every agent reads the records of a switchover; upgrade all of them first",
-                "일부 에이전트가 전환 기록을 읽지 못합니다. 모든 에이전트를 먼저 업그레이드하세요",
-            ),
-            Self::PeerAnswers => (
-                "the other site's agents or database do not answer, or it does not receive",
-                "상대 사이트의 에이전트나 데이터베이스가 응답하지 않거나 복제를 받지 않습니다",
-            ),
-            Self::GuardsArmed => (
-                "the guard of this site was disarmed by hand; arm it first",
-                "이 사이트의 가드가 수동으로 해제되었습니다. 먼저 다시 켜세요",
-            ),
-            Self::ExposureBounded => (
-                "the primary went on without this site, so acknowledged writes may be missing here; a named person must accept the loss",
-                "주 사이트가 이 사이트 없이 계속했으므로 승인된 쓰기가 여기에 없을 수 있습니다. 담당자가 손실을 승인해야 합니다",
-            ),
-            Self::TablesReady => (
-                "the initial copy of some tables has not finished",
-                "일부 테이블의 초기 복사가 끝나지 않았습니다",
-            ),
-            Self::SchemasEqual => (
-                "the published tables differ between the sites, or one side is not known",
-                "두 사이트의 복제 대상 테이블 구조가 다르거나 한쪽을 알 수 없습니다",
-            ),
-            Self::BoundaryReadable => (
-                "the position up to which the primary's commits are applied cannot be read",
-                "주 사이트의 커밋이 어디까지 적용되었는지 읽을 수 없습니다",
-            ),
-            Self::AntiFlap => (
-                "too many automatic promotions lately; an acknowledgement lifts this",
-                "최근 자동 승격이 너무 많았습니다. 담당자가 확인하면 해제됩니다",
-            ),
-            Self::DatabaseAnswers => (
-                "this site's database does not answer",
-                "이 사이트의 데이터베이스가 응답하지 않습니다",
-            ),
-            Self::RightExpired => (
-                "the primary's right to write has not ended for certain",
-                "주 사이트의 쓰기 권한이 확실히 끝나지 않았습니다",
-            ),
-            Self::StartedLongEnough => (
-                "this agent has not run for a ttl yet",
-                "이 에이전트가 아직 TTL만큼 실행되지 않았습니다",
-            ),
-        };
+        let (english, korean) = self.words();
         choose(language, english, korean)
     }
+}
+
+macro_rules! rule_words {
+    ($($rule:ident $english:literal $korean:literal)*) => {
+        impl SafetyRule {
+            /// What stands in the way when the rule fails.
+            fn words(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$rule => ($english, $korean),)*
+                }
+            }
+        }
+    };
+}
+
+rule_words! {
+    ModeAutomatic
+        "the mode is not automatic, so a named person must approve"
+        "자동 모드가 아니므로 담당자의 승인이 필요합니다"
+    NotPaused
+        "automation is paused"
+        "자동화가 일시 중지되었습니다"
+    WitnessAgrees
+        "the witness does not confirm that the site is lost"
+        "증인이 사이트 장애를 확인하지 않았습니다"
+    NotCorrelated
+        "both sites look lost at once, or the witness errs; a person must look"
+        "두 사이트가 동시에 끊긴 것으로 보이거나 증인이 잘못 보고 있습니다. 담당자의 확인이 필요합니다"
+    NoPromise
+        "this agent has promised the other site not to take over"
+        "이 에이전트는 인수하지 않겠다고 상대 사이트에 약속했습니다"
+    BarrierApplied
+        "not everything that the other site acknowledged is applied here yet"
+        "상대 사이트가 승인한 쓰기가 아직 모두 적용되지 않았습니다"
+    SawOpen
+        "this agent has not read the fenced epoch as open since its start and last promise"
+        "이 에이전트는 시작 또는 마지막 약속 이후 차단된 에포크를 열린 상태로 읽은 적이 없습니다"
+    AllAgentsCurrent
+        "not every agent reads the records of a switchover; upgrade all of them first"
+        "일부 에이전트가 전환 기록을 읽지 못합니다. 모든 에이전트를 먼저 업그레이드하세요"
+    PeerAnswers
+        "the other site's agents or database do not answer, or it does not receive"
+        "상대 사이트의 에이전트나 데이터베이스가 응답하지 않거나 복제를 받지 않습니다"
+    GuardsArmed
+        "the guard of this site was disarmed by hand; arm it first"
+        "이 사이트의 가드가 수동으로 해제되었습니다. 먼저 다시 켜세요"
+    ExposureBounded
+        "the primary went on without this site, so acknowledged writes may be missing here; a named person must accept the loss"
+        "주 사이트가 이 사이트 없이 계속했으므로 승인된 쓰기가 여기에 없을 수 있습니다. 담당자가 손실을 승인해야 합니다"
+    TablesReady
+        "the initial copy of some tables has not finished"
+        "일부 테이블의 초기 복사가 끝나지 않았습니다"
+    SchemasEqual
+        "the published tables differ between the sites, or one side is not known"
+        "두 사이트의 복제 대상 테이블 구조가 다르거나 한쪽을 알 수 없습니다"
+    BoundaryReadable
+        "the position up to which the primary's commits are applied cannot be read"
+        "주 사이트의 커밋이 어디까지 적용되었는지 읽을 수 없습니다"
+    AntiFlap
+        "too many automatic promotions lately; an acknowledgement lifts this"
+        "최근 자동 승격이 너무 많았습니다. 담당자가 확인하면 해제됩니다"
+    DatabaseAnswers
+        "this site's database does not answer"
+        "이 사이트의 데이터베이스가 응답하지 않습니다"
+    RightExpired
+        "the primary's right to write has not ended for certain"
+        "주 사이트의 쓰기 권한이 확실히 끝나지 않았습니다"
+    StartedLongEnough
+        "this agent has not run for a ttl yet"
+        "이 에이전트가 아직 TTL만큼 실행되지 않았습니다"
 }
 
 fn choose(language: Language, english: &str, korean: &str) -> String {
