@@ -29,6 +29,7 @@ mod run;
 mod state;
 mod status;
 mod store;
+pub mod tokens;
 
 pub use database::{Database, DatabaseError};
 pub use initialise::{InitError, initialise};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tandem_core::authority::Exposure;
 use tandem_core::config::Config;
 use tandem_core::model::{Epoch, SiteId};
+use tandem_tls::{Credentials, Peer, TlsError};
 use tokio::task::JoinSet;
 
 use crate::status::{ReportShown, Role, Status};
@@ -72,17 +73,17 @@ impl Overview {
     /// Asks every agent that `config` names, all at once, each within `bound`.
     ///
     /// # Errors
-    /// Only if no HTTP client can be made; silent agents are part of the answer.
-    pub async fn ask(config: &Config, bound: Duration) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(bound)
-            .build()?;
+    /// Only if a name cannot stand in a certificate; silent agents are part of the answer.
+    pub async fn ask(
+        config: &Config,
+        credentials: Option<&Credentials>,
+        bound: Duration,
+    ) -> Result<Self, TlsError> {
         let mut questions = JoinSet::new();
         for site in places(config) {
             for agent in config.agents(site) {
-                let url = format!("http://{}/v1/status", agent.address);
-                questions.spawn(question(client.clone(), url, agent.name.clone(), site));
+                let peer = Peer::new(&agent.name, &agent.address, credentials, bound)?;
+                questions.spawn(question(peer, agent.name.clone(), site));
             }
         }
         Ok(Self::of(config, questions.join_all().await))
@@ -127,17 +128,8 @@ fn places(config: &Config) -> Vec<SiteId> {
         .collect()
 }
 
-async fn question(client: reqwest::Client, url: String, agent: String, site: SiteId) -> Answer {
-    let asked = async {
-        client
-            .get(url)
-            .send()
-            .await?
-            .error_for_status()?
-            .json::<Status>()
-            .await
-    };
-    match asked.await {
+async fn question(peer: Peer, agent: String, site: SiteId) -> Answer {
+    match peer.ask::<Status>("/v1/status").await {
         Ok(status) if status.site == site && status.agent == agent => Answer {
             agent,
             site,

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_core::config::DetectionPolicy;
+use tandem_core::config::{Config, DetectionPolicy};
 use tandem_core::model::SiteId;
 use tandem_core::planner::SiteHealth;
+use tandem_tls::{Credentials, Peer, TlsError};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -42,28 +43,38 @@ impl Row {
     }
 }
 
+/// The agents of `site` as this one reaches them; each question may take `bound`.
+pub(crate) fn agents(
+    config: &Config,
+    site: SiteId,
+    credentials: Option<&Credentials>,
+    bound: Duration,
+) -> Result<Vec<Peer>, TlsError> {
+    let agents = config.agents(site).iter();
+    agents
+        .map(|agent| Peer::new(&agent.name, &agent.address, credentials, bound))
+        .collect()
+}
+
 /// Probes `site` until the task is dropped.
-pub(crate) async fn watch(shared: Arc<Shared>, client: reqwest::Client, site: SiteId) {
+pub(crate) async fn watch(shared: Arc<Shared>, agents: Vec<Peer>, site: SiteId) {
     let policy = shared.config.policy.detection;
     let mut row = Row::default();
     let mut ticks = interval(Duration::from_millis(policy.probe_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let reached = any_agent(&shared, &client, site).await;
+        let reached = any_agent(&shared, &agents, site).await;
         shared.note_probe(site, row.handle(reached, &policy));
     }
 }
 
 /// Asks all agents of `site` at once; true at the first right answer.
-async fn any_agent(shared: &Arc<Shared>, client: &reqwest::Client, site: SiteId) -> bool {
-    let bound = Duration::from_millis(shared.config.policy.detection.timeout_ms);
+async fn any_agent(shared: &Arc<Shared>, agents: &[Peer], site: SiteId) -> bool {
     let mut questions = JoinSet::new();
-    for agent in shared.config.agents(site) {
-        let request = client
-            .get(format!("http://{}/v1/ping", agent.address))
-            .timeout(bound);
-        questions.spawn(async move { request.send().await?.json::<Ping>().await });
+    for agent in agents {
+        let agent = agent.clone();
+        questions.spawn(async move { agent.ask::<Ping>("/v1/ping").await });
     }
     while let Some(answer) = questions.join_next().await {
         if let Ok(Ok(ping)) = answer

@@ -6,13 +6,13 @@
 //! Invariant: a promise is given under the same lock under which claims are planned and sent.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State as Extracted;
 use axum::routing::post;
 use axum::{Json, Router};
 use tandem_core::authority::promise::{Promise, Question, Round};
 use tandem_core::model::{Epoch, Name};
+use tandem_tls::{AskError, Peer};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -40,11 +40,11 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// An asker and the task behind it.
-    pub(crate) fn new(shared: Arc<Shared>, client: reqwest::Client) -> (Self, Rounds) {
+    pub(crate) fn new(shared: Arc<Shared>, agents: Vec<Peer>) -> (Self, Rounds) {
         let (rounds, waiting) = mpsc::channel(1);
         let task = Rounds {
             shared,
-            client,
+            agents,
             waiting,
             number: 0,
             told: false,
@@ -63,7 +63,7 @@ impl Asker {
 /// The task behind an [`Asker`]: one round at a time.
 pub(crate) struct Rounds {
     shared: Arc<Shared>,
-    client: reqwest::Client,
+    agents: Vec<Peer>,
     waiting: mpsc::Receiver<Epoch>,
     number: u64,
     told: bool,
@@ -74,7 +74,7 @@ impl Rounds {
     pub(crate) async fn run(mut self) {
         let timing = self.shared.config.policy.authority;
         while let Some(epoch) = self.waiting.recv().await {
-            let kept = self.round(epoch, timing.call_timeout()).await;
+            let kept = self.round(epoch).await;
             if kept != self.told {
                 tracing::info!(%epoch, kept, "the store is silent; promises of the other site");
                 self.told = kept;
@@ -84,14 +84,14 @@ impl Rounds {
     }
 
     /// One numbered round; true if every agent of the other site promised.
-    async fn round(&mut self, epoch: Epoch, bound: Duration) -> bool {
+    async fn round(&mut self, epoch: Epoch) -> bool {
         self.number += 1;
         let Some((question, asked)) = self.shared.question(self.number, epoch) else {
             return false;
         };
         let sent = clock::now();
         let mut round = Round::new(self.number, epoch, sent, asked);
-        let mut answers = self.send(&question, bound);
+        let mut answers = self.send(&question);
         while let Some(answer) = answers.join_next().await {
             let Ok(Ok(promise)) = answer else { continue };
             if round.handle_promise(&promise) {
@@ -103,15 +103,14 @@ impl Rounds {
         false
     }
 
-    fn send(&self, question: &Question, bound: Duration) -> JoinSet<reqwest::Result<Promise>> {
+    fn send(&self, question: &Question) -> JoinSet<Result<Promise, AskError>> {
         let mut answers = JoinSet::new();
-        for agent in self.shared.config.agents(self.shared.place.other) {
-            let request = self
-                .client
-                .post(format!("http://{}/v1/promise", agent.address))
-                .timeout(bound)
-                .json(question);
-            answers.spawn(async move { request.send().await?.json::<Promise>().await });
+        for agent in &self.agents {
+            let (agent, question) = (agent.clone(), question.clone());
+            answers.spawn(async move {
+                let answer = agent.post("/v1/promise", None, &question).await?;
+                answer.json()
+            });
         }
         answers
     }

@@ -4,10 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_core::config::{Agent as Settings, Config};
 use tandem_core::model::SiteId;
 use tandem_store::Store;
+use tandem_tls::{Credentials, Listener, Peer, TlsError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -52,9 +54,9 @@ pub enum AgentError {
     /// Its database is not configured well.
     #[error("the site's database cannot be used")]
     Database(#[from] tandem_postgres::Error),
-    /// The HTTP client could not be made.
-    #[error("the probing client could not be made")]
-    Client(#[from] reqwest::Error),
+    /// Its certificate and key are not usable.
+    #[error("the agent's certificates are not usable")]
+    Tls(#[from] TlsError),
     /// A task ended that never ends: a bug. The process stops, so that its right runs out.
     #[error("a task of the agent ended unexpectedly")]
     TaskEnded,
@@ -70,7 +72,8 @@ pub async fn run(
     name: &str,
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
-    let store: Arc<dyn Store> = Arc::new(store::connect(&config, site));
+    let credentials = Credentials::of(&config, name)?;
+    let store: Arc<dyn Store> = Arc::new(store::connect(&config, site, credentials.as_ref()));
     let database: Option<Arc<dyn Database>> = match config.sites.contains_key(&site) {
         true => Some(Arc::new(Postgres::new(&config, site, name)?)),
         false => None,
@@ -100,6 +103,7 @@ impl Agent {
         database: Option<Arc<dyn Database>>,
     ) -> Result<Self, AgentError> {
         let settings = settings(&config, site, name)?.clone();
+        let credentials = Credentials::of(&config, name)?;
         let memory = MemoryFile::open(Path::new(&settings.state_dir))?;
         let stop = CancellationToken::new();
         let relay = start_relay(&config, site, &settings, &stop).await?;
@@ -108,6 +112,11 @@ impl Agent {
         let address = listener
             .local_addr()
             .map_err(|source| listen_error(&settings.listen, source))?;
+        let listener = Listener::new(listener, credentials.as_ref())
+            .map_err(|source| listen_error(&settings.listen, source))?;
+        if credentials.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(%address, "this agent answers everybody in the clear: add [tls]");
+        }
         let shared = Shared::new(name.to_owned(), config, site, relay, memory.last().cloned());
         let mut agent = Self {
             shared: Arc::new(shared),
@@ -117,9 +126,14 @@ impl Agent {
         };
         tracing::info!(%site, name, %address, "the agent starts");
         agent.spawn_api(listener);
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        agent.spawn_watchers(&store, &client);
-        agent.spawn_loop(&store, memory, database, client);
+        agent.spawn_watchers(&store, credentials.as_ref())?;
+        let promisers = probe::agents(
+            &agent.shared.config,
+            agent.shared.place.other,
+            credentials.as_ref(),
+            agent.shared.config.policy.authority.call_timeout(),
+        )?;
+        agent.spawn_loop(&store, memory, database, promisers);
         Ok(agent)
     }
 
@@ -147,7 +161,7 @@ impl Agent {
         }
     }
 
-    fn spawn_api(&mut self, listener: TcpListener) {
+    fn spawn_api(&mut self, listener: Listener) {
         let routes =
             api::router(Arc::clone(&self.shared)).merge(promise::router(Arc::clone(&self.shared)));
         self.tasks.spawn(async move {
@@ -158,15 +172,18 @@ impl Agent {
     }
 
     /// Probes of every other place, and what agents tell each other through the store.
-    fn spawn_watchers(&mut self, store: &Arc<dyn Store>, client: &reqwest::Client) {
+    fn spawn_watchers(
+        &mut self,
+        store: &Arc<dyn Store>,
+        credentials: Option<&Credentials>,
+    ) -> Result<(), AgentError> {
         let config = &self.shared.config;
         let places = config.sites.keys().copied().chain([config.witness.name]);
         for place in places.filter(|place| *place != self.shared.place.site) {
-            self.tasks.spawn(probe::watch(
-                Arc::clone(&self.shared),
-                client.clone(),
-                place,
-            ));
+            let bound = Duration::from_millis(config.policy.detection.timeout_ms);
+            let agents = probe::agents(config, place, credentials, bound)?;
+            self.tasks
+                .spawn(probe::watch(Arc::clone(&self.shared), agents, place));
         }
         self.tasks
             .spawn(observe::peers(Arc::clone(&self.shared), Arc::clone(store)));
@@ -176,6 +193,7 @@ impl Agent {
         ));
         self.tasks
             .spawn(observe::people(Arc::clone(&self.shared), Arc::clone(store)));
+        Ok(())
     }
 
     fn spawn_loop(
@@ -183,7 +201,7 @@ impl Agent {
         store: &Arc<dyn Store>,
         memory: MemoryFile,
         database: Option<Arc<dyn Database>>,
-        client: reqwest::Client,
+        promisers: Vec<Peer>,
     ) {
         let shared = &self.shared;
         let (journal, writer) =
@@ -200,7 +218,7 @@ impl Agent {
         let lead = Lead::default();
         self.tasks
             .spawn(lead.clone().run(Arc::clone(store), shared.place.witness));
-        let (asker, rounds) = Asker::new(Arc::clone(shared), client);
+        let (asker, rounds) = Asker::new(Arc::clone(shared), promisers);
         self.tasks.spawn(rounds.run());
         let other = OtherLook::default();
         let database = database.map(|database| {

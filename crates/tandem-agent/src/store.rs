@@ -2,11 +2,12 @@
 
 use tandem_core::config::Config;
 use tandem_core::model::SiteId;
-use tandem_store::{Etcd, Member, Timing};
+use tandem_store::{Etcd, Member, Timing, Tls};
+use tandem_tls::{Credentials, name_of};
 
 /// The store of `config`'s cluster as seen from `site`: the local member first, then the
-/// witness's, which usually leads.
-pub fn connect(config: &Config, site: SiteId) -> Etcd {
+/// witness's, which usually leads. With `credentials` by mutual TLS.
+pub fn connect(config: &Config, site: SiteId, credentials: Option<&Credentials>) -> Etcd {
     let of = |at: SiteId, url: &str| Member {
         site: at,
         url: url.to_owned(),
@@ -18,10 +19,21 @@ pub fn connect(config: &Config, site: SiteId) -> Etcd {
         .map(|(name, found)| of(*name, &found.store));
     let mut members: Vec<_> = std::iter::once(witness).chain(sites).collect();
     members.sort_by_key(|member| member.site != site);
-    Etcd::new(
-        members,
-        Timing::of_call(config.policy.authority.call_timeout()),
-    )
+    let timing = Timing::of_call(config.policy.authority.call_timeout());
+    match credentials {
+        Some(credentials) => Etcd::secured(members, timing, tls(config, credentials)),
+        None => Etcd::new(members, timing),
+    }
+}
+
+fn tls(config: &Config, credentials: &Credentials) -> Tls {
+    let [ca, certificate, key] = credentials.pem().clone();
+    Tls {
+        ca,
+        certificate,
+        key,
+        suffix: name_of(&config.cluster, ""),
+    }
 }
 
 /// The keys of one cluster.

@@ -82,7 +82,9 @@ async fn a_lost_primary_is_replaced_and_a_record_is_made_once() {
     assert!(steps.ends_with(&order.map(String::from)), "{steps:?}");
     eventually(async || {
         let bound = Duration::from_secs(5);
-        let overview = Overview::ask(&world.config, bound).await.expect("a client");
+        let overview = Overview::ask(&world.config, None, bound)
+            .await
+            .expect("legal names");
         (overview.writer, overview.reached()) == (Some(site("gcp")), (2, 3))
     })
     .await;

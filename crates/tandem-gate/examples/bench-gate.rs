@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use tandem_core::model::{Epoch, SiteId};
 use tandem_core::wire::Remaining;
 use tandem_gate::roster::Port;
-use tandem_gate::settings::Bounds;
+use tandem_gate::settings::{AgentAt, Bounds};
 use tandem_gate::{Gate, Settings};
 use tandem_lab::ports::free_port;
 use tandem_lab::servers::{Postgres, PostgresBinaries, PostgresOptions, SUPERUSER};
@@ -155,7 +155,9 @@ async fn gate(site: &str, writer: SiteId, database: u16, peers: Vec<String>) -> 
         peer_listen: any(),
         admin_listen: any(),
         database: format!("127.0.0.1:{database}"),
-        agents: vec![agent(site, writer).await],
+        agents: vec![
+            AgentAt::new("agent", &agent(site, writer).await, None, Bounds::SERVICE).unwrap(),
+        ],
         peers,
         remaining_max: HOUR,
         bounds: Bounds::SERVICE,

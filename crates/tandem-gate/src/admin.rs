@@ -105,7 +105,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<Status> {
             .collect(),
         failed_asks: view.failed_asks,
         agents: agents
-            .map(|(address, answer)| agent(address, answer.as_ref(), now))
+            .map(|(at, answer)| agent(&at.address, answer.as_ref(), now))
             .collect(),
     })
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::clock;
-use crate::settings::{Bounds, Settings};
+use crate::settings::{AgentAt, Settings};
 use crate::term::{Route, Term};
 use tandem_core::gate::{Answer, Heard, Rights, Verdict};
 
@@ -212,8 +212,9 @@ fn announce(site: SiteId, route: &Route) {
 
 /// Asks every agent and ends the term at its deadline, until `stop`.
 pub(crate) fn start(keeper: &Arc<Keeper>, settings: &Settings, stop: &CancellationToken) {
-    for (agent, address) in settings.agents.iter().enumerate() {
-        let ask = ask_for_ever(Arc::clone(keeper), agent, address.clone(), settings.bounds);
+    for (number, at) in settings.agents.iter().enumerate() {
+        let every = settings.bounds.ask_every;
+        let ask = ask_for_ever(Arc::clone(keeper), number, at.clone(), every);
         tokio::spawn(stop.clone().run_until_cancelled_owned(ask));
     }
     tokio::spawn(
@@ -237,31 +238,31 @@ async fn watch_deadline(keeper: Arc<Keeper>) {
     }
 }
 
-async fn ask_for_ever(keeper: Arc<Keeper>, agent: usize, address: String, bounds: Bounds) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(bounds.ask)
-        .build()
-        .expect("a client without TLS needs nothing that can fail");
-    let url = format!("http://{address}/v1/remaining");
-    let mut ticks = interval(bounds.ask_every);
+async fn ask_for_ever(keeper: Arc<Keeper>, number: usize, agent: AgentAt, every: Duration) {
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut usable = true;
     loop {
         ticks.tick().await;
         let asked = clock::now();
-        let fault = match ask(&client, &url).await {
-            Ok(answer) => fault(keeper.handle_answer(agent, asked, &answer)).map(str::to_owned),
-            Err(error) => Some(error.to_string()),
+        let fault = match agent.peer.ask::<Remaining>("/v1/remaining").await {
+            Ok(answer) => fault(keeper.handle_answer(number, asked, &answer)).map(str::to_owned),
+            Err(error) => Some(chain(&error)),
         };
         if fault.is_some() {
             keeper.handle_silence();
         }
         if usable != fault.is_none() {
             usable = fault.is_none();
-            announce_agent(&address, fault);
+            announce_agent(&agent.address, fault);
         }
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Why an answer is not usable, if it is not.
@@ -278,16 +279,6 @@ fn announce_agent(agent: &str, fault: Option<String>) {
         None => info!(agent, "agent answers"),
         Some(fault) => info!(agent, "agent gives no usable answer: {fault}"),
     }
-}
-
-async fn ask(client: &reqwest::Client, url: &str) -> reqwest::Result<Remaining> {
-    client
-        .get(url)
-        .send()
-        .await?
-        .error_for_status()?
-        .json()
-        .await
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use tandem_core::config::{Config, Postgres};
+use tandem_core::config::{Agent, Config, Postgres};
 use tandem_core::model::SiteId;
+use tandem_tls::{Credentials, Peer, TlsError};
 
 /// How many sessions one port carries; two sockets each. PostgreSQL's own
 /// `max_connections` is usually far below.
@@ -54,8 +55,35 @@ impl Bounds {
     };
 }
 
+/// One agent of this site.
+#[derive(Debug, Clone)]
+pub struct AgentAt {
+    /// Its HTTP API, as `host:port`.
+    pub address: String,
+    /// The way to it.
+    pub peer: Peer,
+}
+
+impl AgentAt {
+    /// The agent `name` at `address`.
+    ///
+    /// # Errors
+    /// A name that cannot stand in a certificate.
+    pub fn new(
+        name: &str,
+        address: &str,
+        credentials: Option<&Credentials>,
+        bounds: Bounds,
+    ) -> Result<Self, TlsError> {
+        Ok(Self {
+            address: address.to_owned(),
+            peer: Peer::new(name, address, credentials, bounds.ask)?,
+        })
+    }
+}
+
 /// What one gate must know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The gate's name.
     pub name: String,
@@ -71,8 +99,8 @@ pub struct Settings {
     pub admin_listen: String,
     /// The local database, as `host:port`.
     pub database: String,
-    /// The HTTP addresses of this site's agents, as `host:port`.
-    pub agents: Vec<String>,
+    /// This site's agents.
+    pub agents: Vec<AgentAt>,
     /// The peer ports of the other site's gates, the preferred one first.
     pub peers: Vec<String>,
     /// What one renewal gives at most.
@@ -81,8 +109,8 @@ pub struct Settings {
     pub bounds: Bounds,
 }
 
-/// A gate that the configuration does not know.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why there are no settings for a gate.
+#[derive(Debug, thiserror::Error)]
 pub enum Unknown {
     /// No such site with data.
     #[error("sites.{0}: there is no such site; use one of: {1}")]
@@ -90,13 +118,16 @@ pub enum Unknown {
     /// No such gate at the site.
     #[error("sites.{0}.gates: there is no gate named `{1}`; use one of: {2}")]
     Gate(SiteId, String, String),
+    /// Its certificate and key are not usable.
+    #[error("the gate's certificates are not usable")]
+    Tls(#[from] TlsError),
 }
 
 impl Settings {
     /// The settings of gate `name` at `site`.
     ///
     /// # Errors
-    /// A site or a gate that the configuration does not know.
+    /// A site or a gate that the configuration does not know, or certificates that are not usable.
     pub fn of(config: &Config, site: SiteId, name: &str) -> Result<Self, Unknown> {
         let own = config.sites.get(&site).ok_or_else(|| {
             Unknown::Site(site, join(config.sites.keys().map(ToString::to_string)))
@@ -126,6 +157,12 @@ impl Settings {
             peers.rotate_left(first);
         }
         let gate = &own.gates[index];
+        let credentials = Credentials::of(config, name)?;
+        let at = |agent: &Agent| {
+            let (name, address) = (&agent.name, &agent.address);
+            AgentAt::new(name, address, credentials.as_ref(), Bounds::SERVICE)
+        };
+        let agents = own.agents.iter().map(at).collect::<Result<_, _>>()?;
         Ok(Self {
             name: gate.name.clone(),
             site,
@@ -134,11 +171,7 @@ impl Settings {
             peer_listen: gate.peer_listen.clone(),
             admin_listen: gate.admin_listen.clone(),
             database: database(&own.postgres),
-            agents: own
-                .agents
-                .iter()
-                .map(|agent| agent.address.clone())
-                .collect(),
+            agents,
             peers,
             remaining_max: config.policy.authority.hold(),
             bounds: Bounds::SERVICE,
@@ -167,7 +200,8 @@ mod tests {
     const EXAMPLE: &str = include_str!("../../../docs/examples/tandem.toml");
 
     fn settings(site: &str, name: &str) -> Result<Settings, Unknown> {
-        let config = Config::parse(EXAMPLE).unwrap_or_else(|faults| panic!("{faults}"));
+        let mut config = Config::parse(EXAMPLE).unwrap_or_else(|faults| panic!("{faults}"));
+        config.tls = None;
         Settings::of(&config, site.parse().unwrap(), name)
     }
 
@@ -177,7 +211,8 @@ mod tests {
         assert_eq!(first.peers, ["10.30.10.31:6434", "10.30.11.32:6434"]);
         let second = settings("gcp", "gcp-gate-2").unwrap();
         assert_eq!(second.peers, ["10.30.11.32:6434", "10.30.10.31:6434"]);
-        assert_eq!(second.agents, ["10.20.0.21:8400", "10.20.0.22:8400"]);
+        let agents: Vec<_> = second.agents.iter().map(|agent| &agent.address).collect();
+        assert_eq!(agents, ["10.20.0.21:8400", "10.20.0.22:8400"]);
         assert_eq!(second.database, "crm-dr-postgres.internal.example.com:5432");
         assert_eq!(second.remaining_max, Duration::from_millis(5380));
     }

@@ -14,7 +14,7 @@
 mod etcd;
 mod memory;
 
-pub use etcd::{Etcd, Member, Timing};
+pub use etcd::{Etcd, Member, Timing, Tls};
 pub use memory::{Faults, Memory};
 
 use async_trait::async_trait;

@@ -39,6 +39,9 @@ enum Command {
     /// Create the authority record of a new cluster
     #[cfg(feature = "runtime")]
     Init(commands::init::Args),
+    /// Access tokens of named persons
+    #[cfg(feature = "runtime")]
+    Token(commands::token::Args),
     /// Show sites, roles, epoch, exposure, lag and what Tandem is waiting for
     #[cfg(feature = "runtime")]
     Status(commands::status::Args),
@@ -64,6 +67,8 @@ fn main() -> ExitCode {
         Command::Agent(args) => commands::agent::run(args),
         #[cfg(feature = "runtime")]
         Command::Init(args) => commands::init::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Token(args) => commands::token::run(args),
         #[cfg(feature = "runtime")]
         Command::Status(args) => commands::status::run(args),
         #[cfg(feature = "runtime")]

@@ -204,6 +204,8 @@ impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut config = Config::parse(EXAMPLE).expect("the example is complete");
+        config.tls = None;
+        config.access.tokens.clear();
         quicken(&mut config);
         localise(&mut config, &folder);
         let [aws, gcp] = ["aws", "gcp"].map(|name| Double {

@@ -247,4 +247,12 @@ pub static KEYS: &[Key] = &[
     key("witness.agents[].address", Kind::Address, AGENT_ADDRESS, ADDRESS_WHY),
     key("witness.agents[].relay_listen", Kind::Listen, "Not at the witness", "the witness has no database, so there is nothing to relay").forbidden(),
     key("witness.agents[].state_dir", Kind::Path, STATE_DIR, STATE_DIR_WHY),
+    section("tls", "Mutual TLS between agents, gates, etcd and people; without this section everything is plain, which is for one machine only").optional(),
+    key("tls.ca_file", Kind::Path, "The certificate of the cluster's own authority", "`tandem init certificates` makes it; its key belongs offline"),
+    key("tls.folder", Kind::Path, "Folder with `NAME.crt` and `NAME.key` of each agent, gate and person at this place", "keys that others may read are refused; a program shows the certificate of its own name, so none can pose as another"),
+    key("tls.client", Kind::Label, "Whose certificate commands typed at this place show", "it only lets questions through; who asks for a change is known by the access token").or("\"operator\""),
+    section("access", "Who may ask for changes"),
+    Key { path: "access.tokens", kind: Kind::Tables { min: 0 }, need: Need::Optional, meaning: "Named persons; without any nothing can be asked for", why: "every request carries a name that a person answers for" },
+    key("access.tokens[].name", Kind::Label, "The person's name, shown with each request", "history names it; one name, one person"),
+    key("access.tokens[].hash_file", Kind::Path, "File with the hash of the person's token", "`tandem token new NAME` writes it; it is read at each request, so a token is withdrawn by deleting its file"),
 ];

@@ -48,6 +48,12 @@ pub struct Config {
     pub sites: BTreeMap<SiteId, Site>,
     /// The third place: a vote and a vantage, no data.
     pub witness: Witness,
+    /// Mutual TLS between Tandem's programs and etcd; absent = plain, for loopback only.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Who may ask for changes.
+    #[serde(default)]
+    pub access: Access,
 }
 
 impl Config {
@@ -334,4 +340,35 @@ pub struct Witness {
     pub store: String,
     /// The witness's agents, usually one.
     pub agents: Vec<Agent>,
+}
+
+/// Mutual TLS: `NAME.crt` and `NAME.key` of each program that runs here stand in one folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate of the cluster's own authority.
+    pub ca_file: String,
+    /// The folder of certificates and keys.
+    pub folder: String,
+    /// The certificate that commands typed here show.
+    pub client: String,
+}
+
+/// Who may ask for changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// Named persons; with none, nothing can be asked for.
+    #[serde(default)]
+    pub tokens: Vec<AccessToken>,
+}
+
+/// One named person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessToken {
+    /// The name under which requests are kept and shown.
+    pub name: String,
+    /// File with the hash of the person's token, made by `tandem token new`.
+    pub hash_file: String,
 }

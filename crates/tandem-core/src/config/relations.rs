@@ -25,6 +25,8 @@ pub(super) fn check(reading: &mut Reading<'_>) {
     names(reading);
     addresses(reading);
     listeners(reading);
+    transport(reading);
+    tokens(reading);
 }
 
 impl Reading<'_> {
@@ -327,4 +329,46 @@ fn place_of(path: &str, address: SocketAddr) -> &str {
         return process;
     }
     process.rsplit_once('.').map_or(process, |(place, _)| place)
+}
+
+/// TLS is for all or for none: etcd's addresses say which, and tokens never travel in the clear.
+fn transport(reading: &mut Reading<'_>) {
+    let secured = reading.values.contains_key("tls.client");
+    for (path, url) in reading.texts(&["sites.*.store", "witness.store"]) {
+        match (secured, url.strip_prefix("http://")) {
+            (true, Some(rest)) => {
+                let fix = format!("write `https://{rest}`, and start etcd with client-cert-auth");
+                let problem = "[tls] is there, so etcd must speak TLS too";
+                reading.broken(&path, problem.into(), fix);
+            }
+            (false, None) => {
+                let problem = "`https` needs the certificates of [tls]";
+                let fix = "add [tls], or write `http://` on one machine only";
+                reading.broken(&path, problem.into(), fix.into());
+            }
+            _ => {}
+        }
+    }
+    let listens = reading.texts(&["sites.*.agents[].listen", "witness.agents[].listen"]);
+    let open = |text: &str| {
+        text.parse::<SocketAddr>()
+            .is_ok_and(|address| !address.ip().is_loopback())
+    };
+    let named = reading.texts(&["access.tokens[].name"]);
+    if let (false, Some((path, _)), true) = (
+        secured,
+        named.first(),
+        listens.iter().any(|(_, text)| open(text)),
+    ) {
+        let problem = "without [tls] tokens would travel in the clear, since agents listen beyond this machine";
+        let fix = "add [tls]; `tandem init certificates` makes its files";
+        reading.broken(path, problem.into(), fix.into());
+    }
+}
+
+/// A name is what history shows, and a file is one person's.
+fn tokens(reading: &mut Reading<'_>) {
+    let fix = "give each person a name and a file of their own";
+    unique(reading, &["access.tokens[].name"], fix);
+    unique(reading, &["access.tokens[].hash_file"], fix);
 }

@@ -132,13 +132,13 @@ fn texts_are_checked() {
             Kind::Address,
         ),
         (
-            "\"http://10.30.10.20:2379\"",
+            "\"https://10.30.10.20:2379\"",
             "\"10.30.10.20:2379\"",
             Kind::Url,
         ),
         (
-            "\"http://10.30.10.20:2379\"",
-            "\"http://10.30.10.20\"",
+            "\"https://10.30.10.20:2379\"",
+            "\"https://10.30.10.20\"",
             Kind::Url,
         ),
         (
@@ -203,7 +203,7 @@ fn unknown_keys_lead_to_the_right_one() {
     check(
         "[witness]",
         "[extra]\na = 1\n[witness]",
-        "extra: there is no such key; delete it; the keys here are: version, cluster, policy, database, sites, witness",
+        "extra: there is no such key; delete it; the keys here are: version, cluster, policy, database, sites, witness, tls, access",
     );
 }
 
@@ -555,6 +555,33 @@ fn register_and_types_agree() {
         .collect();
     assert_eq!(missing, Vec::<&str>::new());
     assert_eq!(Config::parse(&written), Ok(config));
+}
+
+/// TLS is for all or for none, and a token never travels in the clear.
+#[test]
+fn transport_and_tokens_fit_together() {
+    check(
+        "store = \"https://10.30.10.20:2379\"",
+        "store = \"http://10.30.10.20:2379\"",
+        "sites.aws.store: [tls] is there, so etcd must speak TLS too; write `https://10.30.10.20:2379`, and start etcd with client-cert-auth",
+    );
+    let start = EXAMPLE.find("[tls]").expect("a section");
+    let end = EXAMPLE.find("# Who may ask").expect("the next section");
+    let plain = format!("{}{}", &EXAMPLE[..start], &EXAMPLE[end..]);
+    let found = faults(&plain);
+    assert_eq!(found.len(), 4, "three stores and the token: {found:?}");
+    assert!(found[0].starts_with("access.tokens[0].name: without [tls] tokens would travel"));
+    let plain = plain.replace("https://", "http://");
+    let local = plain.replace("listen = \"10.", "listen = \"127.");
+    assert!(faults(&local).is_empty(), "{:?}", faults(&local));
+    let config = Config::parse(&local).expect("plain on one machine");
+    assert_eq!((config.tls, config.access.tokens.len()), (None, 1));
+    let second = "[[access.tokens]]\nname = \"first-operator\"\nhash_file = \"/elsewhere\"\n";
+    check(
+        "[database]",
+        &format!("{second}[database]"),
+        "access.tokens[1].name: `first-operator` is access.tokens[0].name already; give each person a name and a file of their own",
+    );
 }
 
 proptest! {

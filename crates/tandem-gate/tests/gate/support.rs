@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use tandem_core::model::{Epoch, SiteId};
 use tandem_core::wire::Remaining;
 use tandem_gate::roster::Port;
-use tandem_gate::settings::Bounds;
+use tandem_gate::settings::{AgentAt, Bounds};
 use tandem_gate::{Gate, Settings};
 use tandem_lab::servers::{Postgres, PostgresOptions};
 use tokio::net::TcpListener;
@@ -110,7 +110,10 @@ pub(crate) fn settings(site: &str, agents: &[&Agent], database: u16) -> Settings
         peer_listen: any(),
         admin_listen: any(),
         database: format!("127.0.0.1:{database}"),
-        agents: agents.iter().map(|agent| agent.address.clone()).collect(),
+        agents: agents
+            .iter()
+            .map(|agent| AgentAt::new("agent", &agent.address, None, Bounds::SERVICE).unwrap())
+            .collect(),
         peers: Vec::new(),
         remaining_max: Duration::from_millis(HOUR),
         bounds: Bounds {

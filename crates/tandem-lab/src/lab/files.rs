@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tandem_core::config::{
-    Agent, AuthorityPolicy, Config, Database, DetectionPolicy, ExposurePolicy, Gate, Mode, Policy,
-    Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
+    Access, Agent, AuthorityPolicy, Config, Database, DetectionPolicy, ExposurePolicy, Gate, Mode,
+    Policy, Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
 };
 
 use super::layout::{AgentPorts, GatePorts, Layout, SitePorts, local, outside, place, witness};
@@ -98,6 +98,8 @@ impl Layout {
                 store: format!("http://{}", self.witness_store.client.address(seer)),
                 agents: vec![self.agent(&self.witness_agent, seer)],
             },
+            tls: None,
+            access: Access::default(),
         }
     }
 

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, Error};
+use etcd_client::{Certificate, Client, ConnectOptions, Error, Identity, TlsOptions};
 use tandem_core::model::SiteId;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::Member;
+use super::{Member, Tls};
 use crate::StoreError;
 
 /// What a try that gave no answer proves.
@@ -38,13 +38,15 @@ impl From<Failed> for StoreError {
 /// A member and the connection to it, if one is up.
 pub(super) struct Connection {
     member: Member,
+    tls: Option<Tls>,
     client: Mutex<Option<Client>>,
 }
 
 impl Connection {
-    pub(super) fn new(member: Member) -> Self {
+    pub(super) fn new(member: Member, tls: Option<Tls>) -> Self {
         Self {
             member,
+            tls,
             client: Mutex::new(None),
         }
     }
@@ -91,10 +93,26 @@ impl Connection {
                 .map_or(url, |(_, rest)| rest)
                 .trim_end_matches('/');
             TcpStream::connect(address).await.ok()?;
-            let options = ConnectOptions::new().with_require_leader(true);
-            *slot = Client::connect([url], Some(options)).await.ok();
+            let connected = Client::connect([url], Some(self.options())).await;
+            let noted = connected.inspect_err(
+                |error| tracing::debug!(member = %self.member.site, %error, "no connection"),
+            );
+            *slot = noted.ok();
         }
         slot.clone()
+    }
+
+    fn options(&self) -> ConnectOptions {
+        let options = ConnectOptions::new().with_require_leader(true);
+        let Some(tls) = &self.tls else {
+            return options;
+        };
+        let name = format!("etcd-{}{}", self.member.site, tls.suffix);
+        let tls = TlsOptions::new()
+            .domain_name(name)
+            .ca_certificate(Certificate::from_pem(&tls.ca))
+            .identity(Identity::from_pem(&tls.certificate, &tls.key));
+        options.with_tls(tls)
     }
 }
 

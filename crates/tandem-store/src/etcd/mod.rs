@@ -51,6 +51,20 @@ impl Timing {
     }
 }
 
+/// What members and this client show each other, as PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// The certificate of the cluster's authority.
+    pub ca: String,
+    /// This client's certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// What follows the site in the name that a member's certificate must carry:
+    /// `etcd-SITE` + suffix. The address says nothing about who answers there.
+    pub suffix: String,
+}
+
 /// A [`Store`] over real etcd members (3.4 or later).
 pub struct Etcd {
     members: Vec<Connection>,
@@ -60,7 +74,17 @@ pub struct Etcd {
 impl Etcd {
     /// A driver that asks `members` in this order. Connects at the first call.
     pub fn new(members: Vec<Member>, timing: Timing) -> Self {
-        let members = members.into_iter().map(Connection::new).collect();
+        Self::with(members, timing, None)
+    }
+
+    /// The same with mutual TLS.
+    pub fn secured(members: Vec<Member>, timing: Timing, tls: Tls) -> Self {
+        Self::with(members, timing, Some(tls))
+    }
+
+    fn with(members: Vec<Member>, timing: Timing, tls: Option<Tls>) -> Self {
+        let connection = |member| Connection::new(member, tls.clone());
+        let members = members.into_iter().map(connection).collect();
         Self { members, timing }
     }
 

@@ -1,4 +1,4 @@
-//! `tandem init`: creates the authority record of a new cluster, once.
+//! `tandem init`: creates the authority record of a new cluster, once; before it, certificates.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,14 +7,20 @@ use tandem_agent::{InitError, connect_store, initialise};
 use tandem_core::authority::Record;
 use tandem_core::model::SiteId;
 
+use tandem_tls::Credentials;
+
 use super::agent::{USAGE, read_config};
+use super::certificates;
 
 /// Refused by a safety rule.
 const REFUSED: u8 = 5;
 
 /// Arguments of `tandem init`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The configuration as seen from this place
     #[arg(long, value_name = "FILE", default_value = "tandem.toml")]
     config: PathBuf,
@@ -23,12 +29,22 @@ pub(crate) struct Args {
     first_primary: Option<SiteId>,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make the cluster's certificate authority and everybody's certificates
+    Certificates(certificates::Args),
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Certificates(args)) = args.command {
+        return certificates::run(&args);
+    }
     let Some(config) = read_config(&args.config)? else {
         return Ok(ExitCode::from(USAGE));
     };
     let first = args.first_primary.unwrap_or(config.policy.first_primary);
-    let store = connect_store(&config, first);
+    let credentials = Credentials::of_person(&config)?;
+    let store = connect_store(&config, first, credentials.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -9,6 +9,8 @@ pub(crate) mod slo;
 #[cfg(feature = "runtime")]
 pub(crate) mod agent;
 #[cfg(feature = "runtime")]
+pub(crate) mod certificates;
+#[cfg(feature = "runtime")]
 pub(crate) mod drill;
 #[cfg(feature = "runtime")]
 pub(crate) mod init;
@@ -18,3 +20,5 @@ pub(crate) mod lab;
 pub(crate) mod replication;
 #[cfg(feature = "runtime")]
 pub(crate) mod status;
+#[cfg(feature = "runtime")]
+pub(crate) mod token;

@@ -11,6 +11,7 @@ use comfy_table::{Table, presets};
 use tandem_agent::{Overview, Role, Row};
 use tandem_core::authority::Exposure;
 use tandem_core::planner::Language;
+use tandem_tls::Credentials;
 
 use super::agent::{USAGE, read_config};
 
@@ -58,7 +59,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let bound = Duration::from_millis(args.timeout_ms);
-    let overview = runtime.block_on(Overview::ask(&config, bound))?;
+    let credentials = Credentials::of_person(&config)?;
+    let overview = runtime.block_on(Overview::ask(&config, credentials.as_ref(), bound))?;
     match args.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&overview)?),
         Output::Table => print!("{}", render(&overview, language(args.lang))),
