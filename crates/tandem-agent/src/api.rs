@@ -15,13 +15,14 @@ use tandem_core::model::Mono;
 use tandem_core::planner::{Language, Reason, Report, Seen};
 use tandem_core::wire::{Remaining, Writer};
 
+use crate::desk::request_shown;
 use crate::metrics;
 use crate::state::{Shared, millis};
 use crate::status::{
-    AuthorityShown, ExposureShown, Ping, ReportShown, Role, STATUS_SCHEMA, Status,
+    AuthorityShown, ExposureShown, ModeShown, Ping, ReportShown, Role, STATUS_SCHEMA, Status,
 };
 
-/// All routes.
+/// All routes that need nothing but what was seen.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
@@ -92,6 +93,10 @@ pub(crate) fn status_of(shared: &Shared) -> Status {
     } = shared.remaining();
     let report = shared.state().report.clone();
     let relay_open = shared.relay.is_open();
+    let (intent, plan) = {
+        let state = shared.state();
+        (state.intent(), state.running())
+    };
     shared.with_seen(|seen, now| {
         let role = role(seen, report.as_ref().map(|report| &report.reason));
         let primary = matches!(role, Role::Primary | Role::Claiming);
@@ -114,6 +119,9 @@ pub(crate) fn status_of(shared: &Shared) -> Status {
             database,
             relay_open,
             report: report.as_ref().map(report_shown),
+            mode: ModeShown::of(shared.config.policy.mode, &intent),
+            requests: intent.requests.iter().map(request_shown).collect(),
+            plan,
         }
     })
 }
@@ -163,7 +171,7 @@ fn database_now<'a>(seen: &Seen<'a>, now: Mono) -> Option<&'a DatabaseSeen> {
         .map(|look| &look.seen)
 }
 
-fn report_shown(report: &Report) -> ReportShown {
+pub(crate) fn report_shown(report: &Report) -> ReportShown {
     ReportShown {
         code: report.reason.code().to_owned(),
         en: report.reason.sentence(Language::English),

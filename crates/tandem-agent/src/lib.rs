@@ -12,6 +12,7 @@ mod act;
 mod api;
 mod clock;
 mod database;
+mod desk;
 mod drive;
 mod initialise;
 mod journal;
@@ -21,9 +22,11 @@ mod memory;
 mod metrics;
 mod observe;
 mod overview;
+pub mod people;
 mod probe;
 mod promise;
 mod relay;
+mod requests;
 mod right;
 mod run;
 mod state;
@@ -39,5 +42,7 @@ pub use memory::{MemoryError, MemoryFile};
 pub use overview::{Answer, OVERVIEW_SCHEMA, Overview, Row};
 pub use relay::Relay;
 pub use run::{Agent, AgentError, run};
-pub use status::{AuthorityShown, ExposureShown, Ping, ReportShown, Role, STATUS_SCHEMA, Status};
+pub use status::{
+    AuthorityShown, ExposureShown, ModeShown, Ping, ReportShown, Role, STATUS_SCHEMA, Status,
+};
 pub use store::connect as connect_store;

@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use tandem_core::authority::Exposure;
 use tandem_core::config::Config;
 use tandem_core::model::{Epoch, SiteId};
+use tandem_core::planner::Running;
 use tandem_tls::{Credentials, Peer, TlsError};
 use tokio::task::JoinSet;
 
-use crate::status::{ReportShown, Role, Status};
+use crate::people::RequestShown;
+use crate::status::{ModeShown, ReportShown, Role, Status};
 
 /// The shape of [`Overview`] that this build writes.
 pub const OVERVIEW_SCHEMA: &str = "tandem.status.v1";
@@ -52,6 +54,9 @@ pub struct Row {
     pub remaining_ms: Option<u64>,
     /// Why it does what it does.
     pub report: Option<ReportShown>,
+    /// The change of the right that is under way there.
+    #[serde(default)]
+    pub plan: Option<Running>,
 }
 
 /// Everything, versioned.
@@ -63,6 +68,12 @@ pub struct Overview {
     pub cluster: String,
     /// The site that may write now, if one says so.
     pub writer: Option<SiteId>,
+    /// How far Tandem goes by itself, as the agent with the highest epoch says.
+    #[serde(default)]
+    pub mode: ModeShown,
+    /// What people asked for and what counts now.
+    #[serde(default)]
+    pub requests: Vec<RequestShown>,
     /// One row a place: the sites by name, then the witness.
     pub sites: Vec<Row>,
     /// Every agent's own answer.
@@ -99,7 +110,14 @@ impl Overview {
         let rows = places(config)
             .into_iter()
             .map(|site| row(site, &agents, primary));
+        // A status with nothing read knows less than any other.
+        let statuses = agents.iter().filter_map(|answer| answer.status.as_ref());
+        let told = statuses.max_by_key(|status| (status.mode != ModeShown::Unread, status.epoch));
         Self {
+            mode: told.map(|status| status.mode).unwrap_or_default(),
+            requests: told
+                .map(|status| status.requests.clone())
+                .unwrap_or_default(),
             schema: OVERVIEW_SCHEMA.to_owned(),
             cluster: config.cluster.clone(),
             writer: primary
@@ -179,5 +197,6 @@ fn row(site: SiteId, agents: &[Answer], primary: Option<&Status>) -> Row {
         lag_bytes: behind.and_then(|exposure| exposure.behind_bytes),
         remaining_ms: best.map(|status| status.remaining_ms),
         report: best.and_then(|status| status.report.clone()),
+        plan: best.and_then(|status| status.plan.clone()),
     }
 }

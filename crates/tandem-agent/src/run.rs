@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::act::Hand;
 use crate::database::{Database, Postgres};
+use crate::desk::{self, Desk};
 use crate::drive::{Drive, Hands};
 use crate::journal::Journal;
 use crate::leader::Lead;
@@ -125,7 +126,8 @@ impl Agent {
             _stop_relay: stop.drop_guard(),
         };
         tracing::info!(%site, name, %address, "the agent starts");
-        agent.spawn_api(listener);
+        let journal = agent.spawn_journal(&store);
+        agent.spawn_api(listener, &store, &journal);
         agent.spawn_watchers(&store, credentials.as_ref())?;
         let promisers = probe::agents(
             &agent.shared.config,
@@ -133,7 +135,7 @@ impl Agent {
             credentials.as_ref(),
             agent.shared.config.policy.authority.call_timeout(),
         )?;
-        agent.spawn_loop(&store, memory, database, promisers);
+        agent.spawn_loop(&store, memory, database, (journal, promisers));
         Ok(agent)
     }
 
@@ -161,9 +163,20 @@ impl Agent {
         }
     }
 
-    fn spawn_api(&mut self, listener: Listener) {
-        let routes =
-            api::router(Arc::clone(&self.shared)).merge(promise::router(Arc::clone(&self.shared)));
+    fn spawn_journal(&mut self, store: &Arc<dyn Store>) -> Journal {
+        let shared = &self.shared;
+        let (journal, writer) =
+            Journal::new(Arc::clone(store), &shared.config.cluster, &shared.name);
+        self.tasks.spawn(writer.run());
+        journal
+    }
+
+    fn spawn_api(&mut self, listener: Listener, store: &Arc<dyn Store>, journal: &Journal) {
+        let shared = &self.shared;
+        let desk = Desk::new(Arc::clone(shared), Arc::clone(store), journal.clone());
+        let routes = api::router(Arc::clone(shared))
+            .merge(promise::router(Arc::clone(shared)))
+            .merge(desk::routes(desk));
         self.tasks.spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
                 tracing::error!(%error, "the HTTP API ended");
@@ -201,12 +214,9 @@ impl Agent {
         store: &Arc<dyn Store>,
         memory: MemoryFile,
         database: Option<Arc<dyn Database>>,
-        promisers: Vec<Peer>,
+        (journal, promisers): (Journal, Vec<Peer>),
     ) {
         let shared = &self.shared;
-        let (journal, writer) =
-            Journal::new(Arc::clone(store), &shared.config.cluster, &shared.name);
-        self.tasks.spawn(writer.run());
         let (right, orders) = mpsc::channel(1);
         let keeper = Right::new(
             Arc::clone(shared),

@@ -175,6 +175,12 @@ impl Shared {
         work(&seen, clock::now())
     }
 
+    /// Takes a book that this agent has just written or read.
+    pub(crate) fn keep_book(&self, book: Book) {
+        self.state().book = Some(book);
+        self.changed.notify_one();
+    }
+
     /// Asks the planner.
     pub(crate) fn plan(&self) -> (Plan, Report) {
         let intent = self.state().intent();
@@ -324,7 +330,7 @@ impl State {
     }
 
     /// The change of the right that is under way here.
-    fn running(&self) -> Option<Running> {
+    pub(crate) fn running(&self) -> Option<Running> {
         let work = self.report.as_ref()?.reason.work()?;
         let (code, since) = self.step?;
         Some(Running {

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tandem_core::authority::{Exposure, Phase};
+use tandem_core::config::Mode;
 use tandem_core::database::{DatabaseSeen, Heartbeat};
 use tandem_core::model::{Epoch, SiteId};
-use tandem_core::planner::{Rule, SiteHealth};
+use tandem_core::planner::{Intent, Rule, Running, SiteHealth};
+
+use crate::people::RequestShown;
 
 /// The shape of [`Status`] that this build writes.
 pub const STATUS_SCHEMA: &str = "tandem.agent-status.v1";
@@ -75,6 +78,44 @@ pub struct Status {
     pub relay_open: bool,
     /// Why it does what it does; absent before the first loop.
     pub report: Option<ReportShown>,
+    /// How far it goes by itself.
+    #[serde(default)]
+    pub mode: ModeShown,
+    /// What people asked for and what counts now.
+    #[serde(default)]
+    pub requests: Vec<RequestShown>,
+    /// The change of the right that is under way here.
+    #[serde(default)]
+    pub plan: Option<Running>,
+}
+
+/// The mode of the policy, or that people or trouble stopped automation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeShown {
+    /// Writes nothing.
+    Observe,
+    /// A named person approves.
+    Confirm,
+    /// Promotes by itself.
+    Automatic,
+    /// A named person paused automation, or disarmed a guard.
+    Paused,
+    /// The requests could not be read, which counts as paused.
+    #[default]
+    Unread,
+}
+
+impl ModeShown {
+    pub(crate) fn of(mode: Mode, intent: &Intent) -> Self {
+        match mode {
+            Mode::Observe => Self::Observe,
+            _ if intent.unread => Self::Unread,
+            _ if intent.is_paused() => Self::Paused,
+            Mode::Confirm => Self::Confirm,
+            Mode::Automatic => Self::Automatic,
+        }
+    }
 }
 
 /// The record of the right to write.

@@ -84,6 +84,11 @@ impl Keys {
         format!("{}{agent}", self.incarnations())
     }
 
+    /// The rings of all agents' decisions.
+    pub(crate) fn journals(&self) -> String {
+        format!("{}/journal/", self.root)
+    }
+
     /// The ring of `agent`'s decisions; a slot number follows.
     pub(crate) fn journal(&self, agent: &str) -> String {
         format!("{}/journal/{agent}/", self.root)

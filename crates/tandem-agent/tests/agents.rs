@@ -1,6 +1,7 @@
 //! Whole agents against the store's double and databases in memory: every task is real,
 //! only the servers are not.
 
+mod people;
 mod support;
 
 use std::time::{Duration, Instant};

@@ -5,8 +5,10 @@
 //! of the database's clock* + (deadline - the agent's clock *after* the reading
 //! arrived), so transit time only shortens it.
 
+use std::time::Duration;
+
 use tandem_core::database::GuardSeen;
-use tandem_core::model::{Epoch, Mono};
+use tandem_core::model::{Epoch, Mono, SiteId};
 
 use crate::clock::boot_time;
 use crate::database::{Database, from_sql, to_sql};
@@ -33,13 +35,86 @@ const CLOSE: &str = "
     UPDATE tandem_local.lease SET epoch = $2::bigint, holder = '', expires_at = 'epoch', closed = true
      WHERE site = $1::text AND epoch <= $2::bigint AND NOT (epoch = $2::bigint AND closed)";
 
+/// Break-glass: open for a limited time in an epoch that no agent finds old. A worker that still
+/// applies would collide with what applications write, so it must be stopped first.
+const DISARM: &str = "
+    UPDATE tandem_local.lease l
+       SET epoch = greatest(l.epoch, $2::bigint), holder = $3::text, started = pg_postmaster_start_time(),
+           closed = false, expires_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
+     WHERE l.site = $1::text AND NOT EXISTS (
+            SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+             WHERE s.subname = $5::text AND s.subenabled AND d.datname = current_database())
+    RETURNING l.epoch, greatest(0, floor(extract(epoch FROM l.expires_at - clock_timestamp()) * 1000))::bigint";
+
+/// A holder that still has the right renews within a ttl; nobody else does.
+const REARM: &str = "
+    UPDATE tandem_local.lease SET expires_at = least(expires_at, clock_timestamp() + $2::bigint * interval '1 millisecond')
+     WHERE site = $1::text";
+
 const LEASE: &str = "SELECT epoch, closed FROM tandem_local.lease WHERE site = $1::text";
 
 const TERMINATE: &str = "
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
      WHERE usename = $1::text::name AND datname = current_database()";
 
+/// The line that an administrator types on the day when nothing of Tandem runs: applications may
+/// write at `site` for `life`, or until PostgreSQL restarts.
+pub fn break_glass_sql(site: SiteId, life: Duration) -> String {
+    format!(
+        "UPDATE tandem_local.lease SET holder = 'break-glass', started = pg_postmaster_start_time(), closed = false, \
+         expires_at = clock_timestamp() + interval '{} seconds' WHERE site = '{site}';",
+        life.as_secs()
+    )
+}
+
 impl Database {
+    /// Break-glass: lets application writes pass for `life` whatever agents know. `by` is the
+    /// named person. Agents of the same epoch never shorten it.
+    ///
+    /// # Errors
+    /// [`Error::StillReceiving`] if the subscription that feeds this site is enabled.
+    pub async fn disarm_guard(
+        &self,
+        epoch: Epoch,
+        by: &str,
+        life: Duration,
+    ) -> Result<GuardSeen, Error> {
+        let site = self.names.site;
+        let life = i64::try_from(life.as_millis()).unwrap_or(i64::MAX);
+        let holder = format!("break-glass: {by}");
+        let rows = self
+            .quick
+            .rows(
+                "guard disarming",
+                DISARM,
+                &[
+                    &site.as_str(),
+                    &to_sql(epoch),
+                    &holder,
+                    &life,
+                    &self.names.subscription,
+                ],
+            )
+            .await?;
+        let row = rows.first().ok_or(Error::StillReceiving)?;
+        Ok(GuardSeen {
+            epoch: Epoch(from_sql(row.get(0))),
+            remaining_ms: from_sql(row.get(1)),
+        })
+    }
+
+    /// Ends break-glass: the lease ends within a ttl unless a holder of the right renews it.
+    ///
+    /// # Errors
+    /// If the database cannot be reached in time.
+    pub async fn rearm_guard(&self) -> Result<(), Error> {
+        let site = self.names.site;
+        let ttl = i64::try_from(self.ttl.as_millis()).unwrap_or(i64::MAX);
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&site.as_str(), &ttl];
+        self.quick.rows("guard arming", REARM, &values).await?;
+        Ok(())
+    }
+
     /// Lets application writes pass until `deadline` (this machine's CLOCK_BOOTTIME) in
     /// `epoch`. Never shortens a lease of the same epoch.
     ///

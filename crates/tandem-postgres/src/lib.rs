@@ -28,4 +28,5 @@ pub mod status;
 pub use clock::boot_time;
 pub use database::Database;
 pub use error::Error;
+pub use guard::break_glass_sql;
 pub use names::Names;

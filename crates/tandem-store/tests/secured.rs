@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tandem_core::config::{Config, Tls as Files};
@@ -111,14 +112,16 @@ impl Server {
 
 /// A port below those of outgoing connections, so that nobody gets it by chance.
 fn free() -> SocketAddr {
-    let first = std::process::id().wrapping_mul(64);
-    let ports = (0..8_000_u32).map(|step| 12_000 + first.wrapping_add(step) % 8_000);
-    let mut addresses = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port as u16)));
-    let taken = std::sync::Mutex::new(());
-    let _one_at_a_time = taken.lock().expect("no holder panics");
-    addresses
-        .find(|address| TcpListener::bind(address).is_ok())
-        .expect("one of eight thousand is free")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 500) * 16;
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 12_000 + u16::try_from(first).expect("below 8,000") + step % 8_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 async fn until_ready(store: &Etcd) {

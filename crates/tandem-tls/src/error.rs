@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{path} cannot be read; `tandem init certificates` makes it")]
+    #[error("{} cannot be read; `tandem init certificates` makes it", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// Others may read a private key.
-    #[error("{path} holds a private key and has mode {mode:04o}; write `chmod 0600 {path}`")]
+    #[error("{path} holds a private key and has mode {mode:04o}; write `chmod 0600 {path}`", path = .path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -24,7 +24,7 @@ pub enum TlsError {
         mode: u32,
     },
     /// A file holds something else.
-    #[error("{path} holds no {what} in PEM")]
+    #[error("{} holds no {what} in PEM", .path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum TlsError {
         what: &'static str,
     },
     /// Certificate, key and authority do not fit together.
-    #[error("{path} cannot be used together with its key and authority")]
+    #[error("{} cannot be used together with its key and authority", .path.display())]
     Unusable {
         /// The certificate.
         path: PathBuf,
@@ -45,7 +45,8 @@ pub enum TlsError {
     Name(String),
     /// One of two files that belong together is missing.
     #[error(
-        "{present} is there and {missing} is not; nothing was made: restore it, or move both away"
+        "{} is there and {} is not; nothing was made: restore it, or move both away",
+        .present.display(), .missing.display()
     )]
     Half {
         /// The file that is there.
@@ -54,13 +55,13 @@ pub enum TlsError {
         missing: PathBuf,
     },
     /// The authority's certificate and key are of different authorities.
-    #[error("{path} is not the certificate of the key beside it")]
+    #[error("{} is not the certificate of the key beside it", .path.display())]
     Mismatch {
         /// The certificate.
         path: PathBuf,
     },
     /// A file cannot be written; existing ones are never overwritten.
-    #[error("{path} cannot be written")]
+    #[error("{} cannot be written", .path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -45,6 +45,33 @@ enum Command {
     /// Show sites, roles, epoch, exposure, lag and what Tandem is waiting for
     #[cfg(feature = "runtime")]
     Status(commands::status::Args),
+    /// Show who asked for what and what agents did, newest first
+    #[cfg(feature = "runtime")]
+    History(commands::history::Args),
+    /// Stop automatic promotions for a limited time
+    #[cfg(feature = "runtime")]
+    Pause(commands::requests::Pause),
+    /// Take back what was paused, approved or asked for
+    #[cfg(feature = "runtime")]
+    Resume(commands::requests::Resume),
+    /// Let the promotion that waits for a person happen
+    #[cfg(feature = "runtime")]
+    Approve(commands::requests::Approve),
+    /// Say that the last promotion was looked at: the next may come within the hour
+    #[cfg(feature = "runtime")]
+    Acknowledge(commands::requests::Acknowledge),
+    /// Show what a failover or switchover would do now
+    #[cfg(feature = "runtime")]
+    Plan(commands::moves::Plan),
+    /// Move the right to write by force
+    #[cfg(feature = "runtime")]
+    Failover(commands::moves::Failover),
+    /// Move the right to write as planned, losing nothing
+    #[cfg(feature = "runtime")]
+    Switchover(commands::moves::Switchover),
+    /// Break-glass for the guard inside a database
+    #[cfg(feature = "runtime")]
+    Guard(commands::guard::Args),
     /// Set up and watch PostgreSQL replication
     #[cfg(feature = "runtime")]
     Replication(commands::replication::Args),
@@ -72,6 +99,24 @@ fn main() -> ExitCode {
         #[cfg(feature = "runtime")]
         Command::Status(args) => commands::status::run(args),
         #[cfg(feature = "runtime")]
+        Command::History(args) => commands::history::run(&args),
+        #[cfg(feature = "runtime")]
+        Command::Pause(args) => commands::requests::pause(&args),
+        #[cfg(feature = "runtime")]
+        Command::Resume(args) => commands::requests::resume(&args),
+        #[cfg(feature = "runtime")]
+        Command::Approve(args) => commands::requests::approve(&args),
+        #[cfg(feature = "runtime")]
+        Command::Acknowledge(args) => commands::requests::acknowledge(&args),
+        #[cfg(feature = "runtime")]
+        Command::Plan(args) => commands::moves::plan(&args),
+        #[cfg(feature = "runtime")]
+        Command::Failover(args) => commands::moves::failover(&args),
+        #[cfg(feature = "runtime")]
+        Command::Switchover(args) => commands::moves::switchover(&args),
+        #[cfg(feature = "runtime")]
+        Command::Guard(args) => commands::guard::run(&args),
+        #[cfg(feature = "runtime")]
         Command::Replication(args) => commands::replication::run(args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
@@ -79,6 +124,11 @@ fn main() -> ExitCode {
         Command::Drill(args) => commands::drill::run(args),
     };
     result.unwrap_or_else(|error| {
+        #[cfg(feature = "runtime")]
+        if let Some(ended) = error.downcast_ref::<commands::person::Ended>() {
+            eprintln!("{ended}");
+            return ExitCode::from(ended.code);
+        }
         eprintln!("error: {error:#}");
         ExitCode::from(1)
     })

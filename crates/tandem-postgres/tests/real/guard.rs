@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tandem_core::model::Epoch;
-use tandem_postgres::{Error, boot_time};
+use tandem_postgres::{Error, boot_time, break_glass_sql};
 
 use crate::world::{World, arm, assert_refused, in_seconds, insert, wait_until};
 
@@ -208,4 +208,50 @@ async fn the_agent_holds_no_power_over_rows() {
             "{function}"
         );
     }
+}
+
+#[tokio::test]
+async fn break_glass_opens_for_a_time_and_arming_ends_it() {
+    let world = World::ready().await;
+    let (aws, app) = (world.database("aws"), world.app("aws").await);
+    arm(&aws, 3).await;
+    aws.close_guard(Epoch(3)).await.expect("closed");
+    assert_refused(insert(&app, "closed for good").await);
+
+    let life = Duration::from_secs(600);
+    let opened = aws.disarm_guard(Epoch(3), "kim", life).await;
+    let opened = opened.expect("disarmed");
+    assert!(
+        opened.epoch == Epoch(3) && opened.remaining_ms > 300_000,
+        "{opened:?}"
+    );
+    insert(&app, "by break-glass").await.expect("disarmed");
+    aws.renew_guard(Epoch(3), "aws-1", in_seconds(1))
+        .await
+        .expect("the same epoch");
+    assert!(remaining(&aws).await > 300_000, "agents do not shorten it");
+    let sql = "SELECT holder FROM tandem_local.lease";
+    let admin = world.aws.admin().await;
+    let holder: String = admin.query_one(sql, &[]).await.expect("a row").get(0);
+    assert_eq!(holder, "aws-1");
+
+    aws.rearm_guard().await.expect("armed");
+    wait_until("the lease has ended", || async {
+        remaining(&aws).await == 0
+    })
+    .await;
+    assert_refused(insert(&app, "armed again").await);
+
+    let line = break_glass_sql("aws".parse().expect("a site"), life);
+    admin.batch_execute(&line).await.expect("the printed line");
+    insert(&app, "by the printed line").await.expect("disarmed");
+    let contacts = world.contacts("aws").await;
+    assert_eq!(contacts, ["by break-glass", "by the printed line"]);
+
+    let gcp = world.database("gcp");
+    let receiving = gcp.disarm_guard(Epoch(3), "kim", life).await;
+    assert!(
+        matches!(receiving, Err(Error::StillReceiving)),
+        "{receiving:?}"
+    );
 }

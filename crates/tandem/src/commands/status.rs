@@ -8,18 +8,26 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::{Table, presets};
-use tandem_agent::{Overview, Role, Row};
+use tandem_agent::{ModeShown, Overview, Role, Row};
 use tandem_core::authority::Exposure;
-use tandem_core::planner::Language;
+use tandem_core::planner::{Language, Running, Work};
 use tandem_tls::Credentials;
 
 use super::agent::{USAGE, read_config};
+use super::person::{Lang, Output, language, left, say};
+use super::requests::line;
 
 /// Partial: some place did not answer.
 const PARTIAL: u8 = 6;
 
+const EXAMPLES: &str = "\
+Examples:
+  tandem status
+  tandem status -o json --timeout-ms 500";
+
 /// Arguments of `tandem status`.
 #[derive(clap::Args)]
+#[command(before_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The configuration as seen from this place
     #[arg(long, value_name = "FILE", default_value = "tandem.toml")]
@@ -33,22 +41,6 @@ pub(crate) struct Args {
     /// How long to wait for each agent, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(50..=60_000))]
     timeout_ms: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs: versioned, never translated
-    Json,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Lang {
-    /// English
-    En,
-    /// Korean
-    Ko,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -70,24 +62,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         (some, all) if some < all => ExitCode::from(PARTIAL),
         _ => ExitCode::SUCCESS,
     })
-}
-
-fn language(asked: Option<Lang>) -> Language {
-    match asked {
-        Some(Lang::En) => Language::English,
-        Some(Lang::Ko) => Language::Korean,
-        None => {
-            let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
-                .iter()
-                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-            let korean = set.is_some_and(|value| value.starts_with("ko"));
-            if korean {
-                Language::Korean
-            } else {
-                Language::English
-            }
-        }
-    }
 }
 
 /// The table, and under it one sentence a place.
@@ -113,7 +87,59 @@ fn render(overview: &Overview, language: Language) -> String {
             sentence(row, language)
         ));
     }
+    text.push_str(&format!("\n{}\n", mode(overview.mode, language)));
+    for row in &overview.sites {
+        if let Some(running) = &row.plan {
+            text.push_str(&format!("{}\n", under_way(row, running, language)));
+        }
+    }
+    for request in &overview.requests {
+        text.push_str(&format!("{}\n", line(request, language)));
+    }
     text
+}
+
+fn mode(mode: ModeShown, language: Language) -> String {
+    let (english, korean) = match mode {
+        ModeShown::Observe => (
+            "mode observe: Tandem only watches",
+            "관찰 모드: Tandem은 지켜보기만 합니다",
+        ),
+        ModeShown::Confirm => (
+            "mode confirm: a promotion waits for `tandem approve`",
+            "확인 모드: 승격은 `tandem approve`를 기다립니다",
+        ),
+        ModeShown::Automatic => ("mode automatic", "자동 모드"),
+        ModeShown::Paused => (
+            "mode paused: nothing is promoted by itself until `tandem resume`",
+            "일시 중지: `tandem resume` 전에는 자동 승격하지 않습니다",
+        ),
+        ModeShown::Unread => (
+            "mode unknown: the requests cannot be read, so nothing is promoted by itself",
+            "모드 알 수 없음: 요청을 읽을 수 없어 자동 승격하지 않습니다",
+        ),
+    };
+    say(language, english, korean)
+}
+
+/// Which change is under way, at which step, since when, and how to stop it.
+fn under_way(row: &Row, running: &Running, language: Language) -> String {
+    let (site, step, since) = (row.site, &running.step, left(running.since_ms));
+    let (work, work_ko) = match running.work {
+        Work::Failover => ("failover", "강제 전환"),
+        Work::Switchover => ("switchover", "전환"),
+        Work::Reclaim => ("reclaim", "권한 회수"),
+    };
+    let sentence = sentence(row, language);
+    say(
+        language,
+        &format!(
+            "running: {work} to {site}, step {step} for {since} ({sentence}); until it opens, `tandem pause --for 10m --reason ...` stops it"
+        ),
+        &format!(
+            "진행 중: {work_ko}, 대상 {site}, 단계 {step}, {since} 경과({sentence}). 쓰기가 열리기 전이면 `tandem pause --for 10m --reason ...`으로 중지할 수 있습니다"
+        ),
+    )
 }
 
 /// Without the table's outer margins: people copy lines.
@@ -210,6 +236,7 @@ mod tests {
             lag_bytes: None,
             remaining_ms: None,
             report: None,
+            plan: None,
         }
     }
 
@@ -236,6 +263,8 @@ mod tests {
             schema: OVERVIEW_SCHEMA.into(),
             cluster: "crm".into(),
             writer: None,
+            mode: ModeShown::Automatic,
+            requests: Vec::new(),
             sites,
             agents,
         }
@@ -275,6 +304,8 @@ witness  witness      2      -          -    -
 aws      no agent answers
 gcp      TDM-1101  open for writes
 witness  TDM-1004  the witness watches
+
+mode automatic
 ";
         assert_eq!(render(&after_a_lost_cloud(), Language::English), expected);
     }
@@ -290,8 +321,37 @@ witness  증인       2       -       -     -
 aws      응답하는 에이전트가 없습니다
 gcp      TDM-1101  쓰기 가능
 witness  TDM-1004  증인이 감시 중입니다
+
+자동 모드
 ";
         assert_eq!(render(&after_a_lost_cloud(), Language::Korean), expected);
+    }
+
+    #[test]
+    fn what_is_under_way_and_asked_for_is_shown_with_the_way_to_stop_it() {
+        let mut overview = after_a_lost_cloud();
+        overview.mode = ModeShown::Paused;
+        overview.sites[1].plan = Some(Running {
+            work: Work::Failover,
+            step: "TDM-1107".into(),
+            since_ms: 2_300,
+        });
+        let request = serde_json::json!({
+            "id": 3, "kind": "pause", "by": "kim", "reason": "patching", "epoch": 2,
+            "age_ms": 1_000, "left_ms": 7_199_000,
+        });
+        overview.requests = vec![serde_json::from_value(request).expect("a request")];
+        let english = render(&overview, Language::English);
+        for part in [
+            "mode paused: nothing is promoted by itself until `tandem resume`",
+            "running: failover to gcp, step TDM-1107 for 2 s",
+            "`tandem pause --for 10m --reason ...` stops it",
+            "request 3: pause, by kim, 1 h 59 min left: patching",
+        ] {
+            assert!(english.contains(part), "{part} in {english}");
+        }
+        let korean = render(&overview, Language::Korean);
+        assert!(korean.contains("요청 3: 일시 중지, 요청자 kim"), "{korean}");
     }
 
     #[test]
