@@ -380,7 +380,7 @@ async fn history(Extracted(desk): Extracted<Arc<Desk>>, Query(span): Query<Span>
         .iter()
         .filter_map(|entry| serde_json::from_str::<Entry>(&entry.versioned.value).ok());
     let mut entries: Vec<_> = parsed.collect();
-    entries.sort_by(|one, other| (other.at, other.number).cmp(&(one.at, one.number)));
+    entries.sort_by_key(|entry| std::cmp::Reverse((entry.at, entry.number)));
     entries.truncate(span.limit.unwrap_or(HISTORY_MAX).min(HISTORY_MAX));
     let promotions = desk.shared.state().promotions.clone();
     Json(History {
