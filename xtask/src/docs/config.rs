@@ -26,6 +26,7 @@ Checked when the file is read, beside the bounds of each key:
 - Names of agents and gates are unique, agents' addresses too; no two listeners of one place share an address.
 - `verify-full` has a `ca_file`; agents of sites have a relay, those of the witness have none.
 - The application's role is not the agents' or the subscription's; `automatic` needs one that is neither owner nor admin.
+- `[tls]` is for all or for none: with it every `store` is `https`, without it `http`; access tokens need it wherever an agent listens beyond its machine; their names and files are unique.
 ";
 
 pub(super) fn render() -> String {
