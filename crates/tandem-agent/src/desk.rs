@@ -355,7 +355,9 @@ async fn plan(Extracted(desk): Extracted<Arc<Desk>>, Query(weigh): Query<Weigh>)
         .map(|to| RequestKind::Failover { to, accept_loss });
     let switchover = weigh.switchover.map(|to| RequestKind::Switchover { to });
     let Some(kind) = failover.or(switchover) else {
-        return Json(desk.planned(&desk.shared.state().intent())).into_response();
+        // The lock must be free again before the planner is asked.
+        let intent = desk.shared.state().intent();
+        return Json(desk.planned(&intent)).into_response();
     };
     if let Some(refused) = desk.misplaced(kind) {
         return refused;
