@@ -1,0 +1,263 @@
+//! How many one-line faults in the infrastructure code does anything notice?
+//!
+//! Intuition: break one line on purpose and ask the checks. A fault that nobody notices is a missing
+//! assertion, or a line that does not matter; both are worth knowing.
+//! Invariant: the sample depends on the seed alone, so that two runs break the same lines.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use regex::Regex;
+
+use crate::error::{Error, at};
+use crate::harness::{Root, Scratch};
+use crate::hcl;
+use crate::names;
+use crate::server::Providers;
+use crate::terraform::Terraform;
+
+/// What is done to a line `name = value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The name gets a letter more.
+    Misspelt,
+    /// The line is gone.
+    Deleted,
+    /// The last attribute of a reference does not exist.
+    Reference,
+}
+
+/// One broken line.
+#[derive(Debug, Clone)]
+pub struct Mutation {
+    /// The module or environment.
+    pub root: String,
+    /// From the tree.
+    pub file: String,
+    /// From 0.
+    pub line: usize,
+    /// What is done.
+    pub kind: Kind,
+    /// The line as it was.
+    pub was: String,
+    becomes: String,
+}
+
+/// What became of one.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Which.
+    pub mutation: Mutation,
+    /// Who noticed; nobody if it survived.
+    pub by: Option<&'static str>,
+}
+
+/// Every one-line fault of a root.
+pub fn of(tree: &Path, root: &Root) -> Result<Vec<Mutation>, Error> {
+    let argument = Regex::new(r"^(\s+)(\w+)(\s*=\s*)(.+)$").expect("a constant pattern");
+    let reference = Regex::new(r"\.(\w+)(\W*)$").expect("a constant pattern");
+    let mut found = vec![];
+    for path in hcl::files(&tree.join(&root.name), ".tf")? {
+        let text = std::fs::read_to_string(&path).map_err(at(&path))?;
+        let file = path
+            .strip_prefix(tree)
+            .expect("below the tree")
+            .to_string_lossy()
+            .into_owned();
+        for (line, was) in text.lines().enumerate() {
+            let Some(parts) = argument.captures(was) else {
+                continue;
+            };
+            let mut push = |kind, becomes: String| {
+                found.push(Mutation {
+                    root: root.name.clone(),
+                    file: file.clone(),
+                    line,
+                    kind,
+                    was: was.to_owned(),
+                    becomes,
+                });
+            };
+            push(
+                Kind::Misspelt,
+                format!("{}{}x{}{}", &parts[1], &parts[2], &parts[3], &parts[4]),
+            );
+            push(Kind::Deleted, String::new());
+            if !parts[4].starts_with('"') && reference.is_match(&parts[4]) {
+                push(
+                    Kind::Reference,
+                    reference.replace(was, ".${1}_x$2").into_owned(),
+                );
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A sample in an order that depends on the seed alone; 0 is all of them.
+pub fn sample(mut all: Vec<Mutation>, count: usize, seed: u64) -> Vec<Mutation> {
+    let mut state = seed;
+    // SplitMix64 and Fisher-Yates: nothing here needs more.
+    for at in (1..all.len()).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let other = mixed % (at as u64 + 1);
+        all.swap(at, usize::try_from(other).expect("below a length"));
+    }
+    if count > 0 {
+        all.truncate(count);
+    }
+    all
+}
+
+/// Breaks each line in turn; `told` hears of each verdict.
+pub fn run(
+    terraform: &Terraform,
+    providers: &Providers,
+    tree: &Path,
+    mutations: Vec<Mutation>,
+    workers: usize,
+    told: impl Fn(&Verdict) + Sync,
+) -> Result<Vec<Verdict>, Error> {
+    let mut by_root: BTreeMap<String, Vec<Mutation>> = BTreeMap::new();
+    for mutation in mutations {
+        by_root
+            .entry(mutation.root.clone())
+            .or_default()
+            .push(mutation);
+    }
+    let waiting = Mutex::new(by_root.into_iter().collect::<Vec<_>>());
+    let verdicts = Mutex::new(vec![]);
+    let fault = Mutex::new(None);
+    let next = || waiting.lock().expect("no holder panics").pop();
+    let work = || {
+        while let Some((root, mutations)) = next() {
+            match break_root(terraform, providers, tree, &root, mutations, &told) {
+                Ok(more) => verdicts.lock().expect("no holder panics").extend(more),
+                Err(error) => *fault.lock().expect("no holder panics") = Some(error),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    match fault.into_inner().expect("no holder panics") {
+        Some(error) => Err(error),
+        None => Ok(verdicts.into_inner().expect("no holder panics")),
+    }
+}
+
+fn break_root(
+    terraform: &Terraform,
+    providers: &Providers,
+    tree: &Path,
+    root: &str,
+    mutations: Vec<Mutation>,
+    told: &impl Fn(&Verdict),
+) -> Result<Vec<Verdict>, Error> {
+    let scratch = Scratch::copy(tree)?;
+    let folder = scratch.path(root);
+    scratch.init(terraform, providers, root)?;
+    terraform.must(providers, &folder, &["validate", "-no-color"])?;
+    terraform.must(providers, &folder, &["test", "-no-color"])?;
+    let mut verdicts = vec![];
+    for mutation in mutations {
+        let path = scratch.path(&mutation.file);
+        let original = std::fs::read_to_string(&path).map_err(at(&path))?;
+        std::fs::write(&path, damaged(&original, &mutation)).map_err(at(&path))?;
+        let by = notice(terraform, providers, &folder)?;
+        std::fs::write(&path, original).map_err(at(&path))?;
+        let verdict = Verdict { mutation, by };
+        told(&verdict);
+        verdicts.push(verdict);
+    }
+    Ok(verdicts)
+}
+
+fn damaged(original: &str, mutation: &Mutation) -> String {
+    let line = |(at, line): (usize, &str)| {
+        let line = if at == mutation.line {
+            &mutation.becomes
+        } else {
+            line
+        };
+        format!("{line}\n")
+    };
+    original.lines().enumerate().map(line).collect()
+}
+
+/// The first check that fails, cheap ones first.
+fn notice(
+    terraform: &Terraform,
+    providers: &Providers,
+    folder: &Path,
+) -> Result<Option<&'static str>, Error> {
+    let described = names::undescribed_in(folder);
+    if !described.is_ok_and(|found| found.is_empty()) {
+        return Ok(Some("description"));
+    }
+    for (by, arguments) in [
+        ("validate", ["validate", "-no-color"]),
+        ("test", ["test", "-no-color"]),
+    ] {
+        if !terraform.run(providers, folder, &arguments)?.succeeded() {
+            return Ok(Some(by));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mutations(text: &str) -> Vec<Mutation> {
+        let tree = tempfile::tempdir().expect("a folder");
+        let folder = tree.path().join("modules/m");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("main.tf"), text).expect("written");
+        let root = Root {
+            name: "modules/m".into(),
+        };
+        of(tree.path(), &root).expect("readable")
+    }
+
+    #[test]
+    fn each_argument_is_broken_in_every_way_that_fits() {
+        let found = mutations("resource \"a\" \"b\" {\n  name = \"x\"\n  vpc  = a.c[0].id\n}\n");
+        let kinds: Vec<(usize, Kind)> = found.iter().map(|one| (one.line, one.kind)).collect();
+        use Kind::{Deleted, Misspelt, Reference};
+        assert_eq!(
+            kinds,
+            [
+                (1, Misspelt),
+                (1, Deleted),
+                (2, Misspelt),
+                (2, Deleted),
+                (2, Reference)
+            ]
+        );
+        assert_eq!(found[0].becomes, "  namex = \"x\"");
+        assert_eq!(found[4].becomes, "  vpc  = a.c[0].id_x");
+    }
+
+    #[test]
+    fn a_seed_always_gives_the_same_sample() {
+        let all = mutations(&"  a = b.c\n".repeat(50));
+        let lines = |seed| {
+            let some = sample(all.clone(), 20, seed);
+            some.iter()
+                .map(|one| (one.line, one.kind))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lines(1), lines(1));
+        assert_ne!(lines(1), lines(2));
+        assert_eq!(sample(all.clone(), 0, 1).len(), all.len());
+    }
+}

@@ -1,0 +1,449 @@
+//! One provider: answers terraform's calls from a schema alone.
+//!
+//! Intuition: a clerk with the form in hand. He refuses what the form refuses, fills in what is
+//! left to the office, and copies everything else letter by letter.
+//! Invariant: whatever a plan shows as known is returned unchanged by apply, read and upgrade; only
+//! unknowns are replaced, once. Nothing that arrives makes it panic.
+
+use prost::Message;
+use rmpv::Value;
+use serde_json::Value as Json;
+
+use crate::invent::{Seed, invent};
+use crate::overlay::Overlay;
+use crate::rules::{Complaint, Place, Rules};
+use crate::schema::{Attribute, Block, Nested, Nesting, Provider, Schema};
+use crate::value::{
+    concrete, decode, decode_json, encode, from_json, is_unknown, member, take, unknown, walk,
+};
+use crate::wire;
+
+/// Answers for one provider.
+pub struct Clerk {
+    schema: Provider,
+    /// The encoded answer of GetProviderSchema: built once, it is the largest message.
+    schema_reply: Vec<u8>,
+    overlay: Overlay,
+    rules: Rules,
+}
+
+/// Why there is no answer; each becomes a gRPC status.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A method that this protocol does not have.
+    Method,
+    /// Bytes that are no message of the method.
+    Message(String),
+}
+
+const CAPABILITIES: wire::Capabilities = wire::Capabilities {
+    plan_destroy: false,
+    schema_optional: true,
+};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Resource,
+    Data,
+}
+
+type Answer = Result<Vec<u8>, Refusal>;
+
+fn read<M: Message + Default>(body: &[u8]) -> Result<M, Refusal> {
+    M::decode(body).map_err(|error| Refusal::Message(error.to_string()))
+}
+
+impl Clerk {
+    /// A provider with its overlay and rules.
+    pub fn new(mut schema: Provider, overlay: Overlay, rules: Rules) -> Self {
+        overlay.mark(&mut schema);
+        let all = |schemas: &std::collections::BTreeMap<String, Schema>| {
+            let one = |(name, schema): (&String, &Schema)| (name.clone(), schema.to_wire());
+            schemas.iter().map(one).collect()
+        };
+        let reply = wire::SchemaReply {
+            provider: Some(schema.provider.to_wire()),
+            resources: all(&schema.resource_schemas),
+            data_sources: all(&schema.data_source_schemas),
+            capabilities: Some(CAPABILITIES),
+        };
+        Self {
+            schema_reply: reply.encode_to_vec(),
+            schema,
+            overlay,
+            rules,
+        }
+    }
+
+    /// The encoded answer to a call of the plugin protocol, version 6.
+    pub fn call(&self, method: &str, body: &[u8]) -> Answer {
+        Ok(match method {
+            "GetProviderSchema" => self.schema_reply.clone(),
+            "GetMetadata" => self.metadata().encode_to_vec(),
+            "ValidateResourceConfig" => self.validate(Kind::Resource, body)?,
+            "ValidateDataResourceConfig" => self.validate(Kind::Data, body)?,
+            "UpgradeResourceState" => self.upgrade(body)?,
+            "ReadResource" => state_of(read::<wire::OneValue>(body)?.value),
+            "PlanResourceChange" => self.plan(body)?,
+            "ApplyResourceChange" => self.apply(body)?,
+            "ReadDataSource" => self.read_data(body)?,
+            // An empty message is a valid "yes" to all of these.
+            "ValidateProviderConfig" | "ConfigureProvider" | "GetFunctions" | "StopProvider" => {
+                vec![]
+            }
+            _ => return Err(Refusal::Method),
+        })
+    }
+
+    fn block(&self, kind: Kind, name: &str) -> Result<&Block, wire::Diagnostic> {
+        let schemas = match kind {
+            Kind::Resource => &self.schema.resource_schemas,
+            Kind::Data => &self.schema.data_source_schemas,
+        };
+        let found = schemas.get(name).map(|schema| &schema.block);
+        found.ok_or_else(|| {
+            let source = &self.schema.source;
+            error(
+                "Unknown type",
+                format!("{source} has no type {name} in its cut."),
+            )
+        })
+    }
+
+    fn metadata(&self) -> wire::MetadataReply {
+        let names = |schemas: &std::collections::BTreeMap<String, Schema>| {
+            let name = |type_name: &String| wire::TypeName {
+                type_name: type_name.clone(),
+            };
+            schemas.keys().map(name).collect()
+        };
+        wire::MetadataReply {
+            capabilities: Some(CAPABILITIES),
+            data_sources: names(&self.schema.data_source_schemas),
+            resources: names(&self.schema.resource_schemas),
+        }
+    }
+
+    fn validate(&self, kind: Kind, body: &[u8]) -> Answer {
+        let request: wire::OneValue = read(body)?;
+        let checked = self.block(kind, &request.type_name).and_then(|block| {
+            let config = decode(request.value.as_ref()).map_err(unreadable)?;
+            let mut found = vec![];
+            check_block(block, &config, &Place::default(), &mut found);
+            if kind == Kind::Resource {
+                found.extend(self.rules.check(&request.type_name, &config));
+            }
+            Ok(found.into_iter().map(diagnostic).collect())
+        });
+        let diagnostics = checked.unwrap_or_else(|refused| vec![refused]);
+        Ok(wire::ValidateReply { diagnostics }.encode_to_vec())
+    }
+
+    fn plan(&self, body: &[u8]) -> Answer {
+        let request: wire::Change = read(body)?;
+        let reply = self
+            .planned(request)
+            .unwrap_or_else(|refused| wire::PlanReply {
+                diagnostics: vec![refused],
+                ..wire::PlanReply::default()
+            });
+        Ok(reply.encode_to_vec())
+    }
+
+    fn planned(&self, request: wire::Change) -> Result<wire::PlanReply, wire::Diagnostic> {
+        let prior = decode(request.prior.as_ref()).map_err(unreadable)?;
+        let proposed = decode(request.second.as_ref()).map_err(unreadable)?;
+        if proposed.is_nil() {
+            // Destroy: the planned state is null, exactly as proposed.
+            return Ok(wire::PlanReply {
+                planned: request.second,
+                ..wire::PlanReply::default()
+            });
+        }
+        let name = request.type_name.as_str();
+        let block = self.block(Kind::Resource, name)?;
+        let create = prior.is_nil();
+        let fill = |_: &str, attribute: &Attribute, value: Value, _: &str| match value {
+            _ if attribute.write_only => Value::Nil,
+            Value::Nil if create && attribute.computed => unknown(),
+            value => value,
+        };
+        let mut planned = walk(block, proposed, &fill, "");
+        let requires_replace = self.replaced_by(name, &prior, &planned);
+        self.plan_computed_blocks(name, prior, &mut planned);
+        Ok(wire::PlanReply {
+            planned: encode(&planned),
+            requires_replace,
+            legacy_type_system: true,
+            ..wire::PlanReply::default()
+        })
+    }
+
+    /// The members whose change cannot be made in place.
+    fn replaced_by(&self, kind: &str, prior: &Value, planned: &Value) -> Vec<wire::Path> {
+        if prior.is_nil() {
+            return vec![];
+        }
+        let names = self.overlay.force_new.get(kind).into_iter().flatten();
+        let changed = names.filter(|name| {
+            // Nested members are compared with all of their block.
+            let top = name.split('.').next().unwrap_or(name);
+            member(prior, top) != member(planned, top)
+        });
+        let path = |name: &String| {
+            let top = name.split('.').next().unwrap_or(name);
+            Place::default().member(top).to_wire()
+        };
+        changed.map(path).collect()
+    }
+
+    /// A block that the provider fills in looks like "no block" in the configuration. It becomes
+    /// unknown on create and keeps its prior value on update, or the second plan is not empty.
+    fn plan_computed_blocks(&self, kind: &str, prior: Value, planned: &mut Value) {
+        let Value::Map(planned) = planned else { return };
+        let mut prior = match prior {
+            Value::Map(members) => Some(members),
+            _ => None,
+        };
+        for name in self.overlay.computed_block_names(kind) {
+            let result = prior
+                .as_mut()
+                .map_or_else(unknown, |prior| take(prior, name));
+            for (key, value) in planned.iter_mut() {
+                let empty = matches!(value, Value::Array(elements) if elements.is_empty());
+                if key.as_str() == Some(name) && empty {
+                    *value = result.clone();
+                }
+            }
+        }
+    }
+
+    fn apply(&self, body: &[u8]) -> Answer {
+        let request: wire::Change = read(body)?;
+        let reply = self
+            .applied(request)
+            .unwrap_or_else(|refused| wire::ApplyReply {
+                diagnostics: refused,
+                ..wire::ApplyReply::default()
+            });
+        Ok(reply.encode_to_vec())
+    }
+
+    fn applied(&self, request: wire::Change) -> Result<wire::ApplyReply, Vec<wire::Diagnostic>> {
+        let one = |refused| vec![refused];
+        let mut planned = decode(request.second.as_ref())
+            .map_err(unreadable)
+            .map_err(one)?;
+        let config = decode(request.config.as_ref())
+            .map_err(unreadable)
+            .map_err(one)?;
+        if planned.is_nil() {
+            return Ok(wire::ApplyReply {
+                state: request.second,
+                ..wire::ApplyReply::default()
+            });
+        }
+        let kind = request.type_name.as_str();
+        let block = self.block(Kind::Resource, kind).map_err(one)?;
+        // Values that were unknown in the plan are known now: the rules get their say.
+        let complaints = self.rules.check(kind, &config);
+        if !complaints.is_empty() {
+            return Err(complaints.into_iter().map(diagnostic).collect());
+        }
+        self.fix(block, kind, &mut planned);
+        let state = self.settle(block, kind, planned, &config);
+        Ok(wire::ApplyReply {
+            state: encode(&state),
+            legacy_type_system: true,
+            ..wire::ApplyReply::default()
+        })
+    }
+
+    /// Results that others look at: fixed values and the elements of computed blocks.
+    fn fix(&self, block: &Block, kind: &str, planned: &mut Value) {
+        let seen = planned.clone();
+        let Value::Map(members) = planned else { return };
+        for (key, value) in members.iter_mut().filter(|(_, value)| is_unknown(value)) {
+            let Some(name) = key.as_str() else { continue };
+            if let Some(result) = self.overlay.result(kind, name, &seen) {
+                *value = result;
+            } else if let Some(elements) = self.overlay.computed_block(kind, name) {
+                let nested = block.block_types.get(name);
+                let element =
+                    |json| nested.map_or(Value::Nil, |nested| computed_element(nested, json));
+                *value = Value::Array(elements.iter().map(element).collect());
+            }
+        }
+    }
+
+    /// Every unknown and every absent result becomes a value.
+    fn settle(&self, block: &Block, kind: &str, planned: Value, config: &Value) -> Value {
+        let config = config.to_string();
+        let fill = |name: &str, attribute: &Attribute, value: Value, path: &str| {
+            if attribute.write_only {
+                return Value::Nil;
+            }
+            if !is_unknown(&value) && !(value.is_nil() && attribute.computed) {
+                return concrete(value);
+            }
+            let text = format!("{config}{path}");
+            let seed = Seed {
+                resource: kind,
+                text: &text,
+            };
+            let of = attribute.of.as_ref();
+            of.map_or(Value::Nil, |of| invent(of, name, &seed))
+        };
+        walk(block, planned, &fill, "")
+    }
+
+    fn read_data(&self, body: &[u8]) -> Answer {
+        let request: wire::OneValue = read(body)?;
+        let reply = match self.data(&request) {
+            Ok(state) => wire::StateReply {
+                state: encode(&state),
+                diagnostics: vec![],
+            },
+            Err(refused) => refused_state(refused),
+        };
+        Ok(reply.encode_to_vec())
+    }
+
+    fn data(&self, request: &wire::OneValue) -> Result<Value, wire::Diagnostic> {
+        let kind = request.type_name.as_str();
+        let block = self.block(Kind::Data, kind)?;
+        let mut config = decode(request.value.as_ref()).map_err(unreadable)?;
+        if let Value::Map(members) = &mut config {
+            for (key, value) in members.iter_mut().filter(|(_, value)| value.is_nil()) {
+                let answer = key
+                    .as_str()
+                    .and_then(|name| self.overlay.answer(kind, name));
+                *value = answer.unwrap_or(Value::Nil);
+            }
+        }
+        let text = config.to_string();
+        let fill = |name: &str, attribute: &Attribute, value: Value, path: &str| {
+            let text = format!("{text}{path}");
+            let seed = Seed {
+                resource: kind,
+                text: &text,
+            };
+            match &attribute.of {
+                Some(of) if value.is_nil() && attribute.computed => invent(of, name, &seed),
+                _ => value,
+            }
+        };
+        Ok(walk(block, config, &fill, ""))
+    }
+
+    /// State written by an older schema version: ours never changes, so JSON becomes msgpack.
+    fn upgrade(&self, body: &[u8]) -> Answer {
+        let request: wire::UpgradeRequest = read(body)?;
+        let raw = request.raw.unwrap_or_default();
+        let reply = match decode_json(&raw.json) {
+            Ok(state) => wire::StateReply {
+                state: encode(&state),
+                diagnostics: vec![],
+            },
+            Err(problem) => refused_state(unreadable(problem)),
+        };
+        Ok(reply.encode_to_vec())
+    }
+}
+
+/// Refresh: nothing changes outside terraform here.
+fn state_of(state: Option<wire::Dynamic>) -> Vec<u8> {
+    let reply = wire::StateReply {
+        state,
+        diagnostics: vec![],
+    };
+    reply.encode_to_vec()
+}
+
+fn refused_state(refused: wire::Diagnostic) -> wire::StateReply {
+    wire::StateReply {
+        state: None,
+        diagnostics: vec![refused],
+    }
+}
+
+fn computed_element(nested: &Nested, given: &Json) -> Value {
+    let member = |(name, attribute): (&String, &Attribute)| {
+        let value = match given.get(name) {
+            Some(json) => from_json(json),
+            None if attribute.computed => unknown(),
+            None => Value::Nil,
+        };
+        (Value::from(name.as_str()), value)
+    };
+    Value::Map(nested.block.attributes.iter().map(member).collect())
+}
+
+/// What core leaves to the provider: an argument that cannot be set, a value outside its enumeration.
+fn check_block(block: &Block, value: &Value, place: &Place, found: &mut Vec<Complaint>) {
+    if !matches!(value, Value::Map(_)) {
+        return;
+    }
+    for (name, attribute) in &block.attributes {
+        check_attribute(attribute, member(value, name), place.member(name), found);
+    }
+    for (name, nested) in &block.block_types {
+        let place = place.member(name);
+        match (nested.nesting_mode, member(value, name)) {
+            (Nesting::List | Nesting::Set, Value::Array(elements)) => {
+                for (at, element) in elements.iter().enumerate() {
+                    check_block(&nested.block, element, &place.index(at), found);
+                }
+            }
+            (_, element) => check_block(&nested.block, element, &place, found),
+        }
+    }
+}
+
+fn check_attribute(attribute: &Attribute, value: &Value, place: Place, found: &mut Vec<Complaint>) {
+    if !value.is_nil() && attribute.read_only() {
+        found.push(Complaint {
+            summary: "Value for unconfigurable attribute",
+            detail: format!("{place} is decided by the provider and cannot be set."),
+            place,
+        });
+        return;
+    }
+    let (Some(allowed), Some(text)) = (&attribute.one_of, value.as_str()) else {
+        return;
+    };
+    // Some providers take "" for "not set" beside the documented values.
+    if !text.is_empty() && !allowed.iter().any(|one| one == text) {
+        found.push(Complaint {
+            summary: "Invalid value",
+            detail: format!(
+                "{place} = {text:?}: expected one of {}.",
+                allowed.join(", ")
+            ),
+            place,
+        });
+    }
+}
+
+fn diagnostic(complaint: Complaint) -> wire::Diagnostic {
+    wire::Diagnostic {
+        attribute: Some(complaint.place.to_wire()),
+        ..error(complaint.summary, complaint.detail)
+    }
+}
+
+fn unreadable(problem: String) -> wire::Diagnostic {
+    error("Unreadable value", problem)
+}
+
+fn error(summary: &str, detail: String) -> wire::Diagnostic {
+    wire::Diagnostic {
+        severity: 1,
+        summary: summary.into(),
+        detail,
+        attribute: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

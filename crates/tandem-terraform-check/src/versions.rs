@@ -1,0 +1,147 @@
+//! Version constraints: terraform ignores them for providers that run already, so they are compared
+//! here with what the schemas were cut from.
+
+use std::path::Path;
+
+use hcl_edit::expr::Expression;
+
+use crate::error::Error;
+use crate::harness::Root;
+use crate::schema::Provider;
+use crate::{cut, hcl};
+
+/// What does not fit, each as one sentence.
+pub fn check(tree: &Path, roots: &[Root]) -> Result<Vec<String>, Error> {
+    let providers = cut::committed()?;
+    let mut found = vec![];
+    for root in roots {
+        for (source, constraint) in required(&tree.join(&root.name))? {
+            found.extend(
+                judge(&providers, &source, &constraint)
+                    .map(|problem| format!("{}: {problem}", root.name)),
+            );
+        }
+    }
+    Ok(found)
+}
+
+fn judge(providers: &[Provider], source: &str, constraint: &str) -> Option<String> {
+    let same = |provider: &&Provider| provider.source.ends_with(&format!("/{source}"));
+    let Some(provider) = providers.iter().find(same) else {
+        return Some(format!("provider {source} has no committed schema"));
+    };
+    let version = &provider.provider_version;
+    match allows(constraint, version) {
+        Some(true) => None,
+        Some(false) => Some(format!(
+            "{source} {constraint} does not allow {version}, which was checked"
+        )),
+        None => Some(format!(
+            "{source}: the constraint {constraint:?} cannot be read"
+        )),
+    }
+}
+
+fn required(folder: &Path) -> Result<Vec<(String, String)>, Error> {
+    let mut found = vec![];
+    for source in hcl::module(folder)? {
+        for (_, terraform) in hcl::blocks(&source.body, "terraform") {
+            for (_, required) in hcl::blocks(&terraform.body, "required_providers") {
+                let expressions = required.body.attributes().map(|attribute| &attribute.value);
+                found.extend(expressions.filter_map(entry));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn entry(expression: &Expression) -> Option<(String, String)> {
+    let members = expression.as_object()?;
+    let text = |name: &str| {
+        let found = members
+            .iter()
+            .find(|(key, _)| key.as_ident().is_some_and(|key| key.as_str() == name));
+        found.and_then(|(_, value)| value.expr().as_str())
+    };
+    Some((
+        text("source")?.to_owned(),
+        text("version").unwrap_or("").to_owned(),
+    ))
+}
+
+/// Whether a constraint such as `~> 5.100, < 6` allows a version; None if it cannot be read.
+pub fn allows(constraint: &str, version: &str) -> Option<bool> {
+    let version = numbers(version)?;
+    let mut all = true;
+    for part in constraint
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let begin = part.find(|c: char| c.is_ascii_digit())?;
+        let (operator, bound) = part.split_at(begin);
+        let (given, bound) = (bound.trim().split('.').count(), numbers(bound.trim())?);
+        all &= match operator.trim() {
+            "" | "=" => version == bound,
+            "!=" => version != bound,
+            ">=" => version >= bound,
+            ">" => version > bound,
+            "<=" => version <= bound,
+            "<" => version < bound,
+            // All but the last number given stay as they are.
+            "~>" => {
+                version >= bound
+                    && version[..given.saturating_sub(1)] == bound[..given.saturating_sub(1)]
+            }
+            _ => return None,
+        };
+    }
+    Some(all)
+}
+
+fn numbers(text: &str) -> Option<[u64; 3]> {
+    let mut numbers = [0; 3];
+    for (at, part) in text.split('.').enumerate() {
+        *numbers.get_mut(at)? = part.parse().ok()?;
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constraints_are_read_as_terraform_reads_them() {
+        for (constraint, version, expected) in [
+            ("~> 5.100", "5.100.0", Some(true)),
+            ("~> 5.100", "6.0.0", Some(false)),
+            ("~> 4.0", "4.52.0", Some(true)),
+            ("~> 4.52.0", "4.53.0", Some(false)),
+            (">= 5, < 6", "5.100.0", Some(true)),
+            (">= 6", "5.100.0", Some(false)),
+            ("", "1.0.0", Some(true)),
+            ("=> 1", "1.0.0", None),
+            ("~> x", "1.0.0", None),
+        ] {
+            assert_eq!(
+                allows(constraint, version),
+                expected,
+                "{constraint} {version}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_provider_without_a_schema_is_told() {
+        let providers = cut::committed().expect("the cut");
+        let told = judge(&providers, "hashicorp/nomad", "~> 2").expect("a problem");
+        assert!(told.contains("hashicorp/nomad"), "{told}");
+        assert_eq!(judge(&providers, "hashicorp/aws", "~> 5.100"), None);
+        assert!(
+            judge(&providers, "hashicorp/aws", "~> 6.0")
+                .expect("a problem")
+                .contains("5.100.0")
+        );
+    }
+}
