@@ -15,7 +15,7 @@ BENCH_FLAGS ?=
 
 BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
 
-.PHONY: help setup build demo test fmt lint bench bench-failover bench-authority clean
+.PHONY: help setup build demo test test-terraform fmt lint bench bench-failover bench-authority bench-terraform clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,13 +32,21 @@ demo: build ## Start both clouds here, lose AWS under load, print the verdict, c
 test: setup ## Everything that CI runs, cheap steps first
 	@scripts/test
 
+test-terraform: ## Infrastructure code: every module and environment, all settings, three terraforms, policy
+	@scripts/setup-terraform
+	@scripts/setup-terraform 1.6.6
+	@scripts/setup-terraform 1.15.5
+	cargo build --workspace --bin terraform-check
+	@target/debug/terraform-check check --versions
+	@scripts/terraform-policy
+
 fmt: ## Format the sources
 	cargo fmt --all
 
 lint: ## Formatting, repository rules, clippy
 	@scripts/test fmt rules clippy
 
-bench: bench-failover bench-authority ## Every benchmark
+bench: bench-failover bench-authority bench-terraform ## Every benchmark
 
 bench-failover: setup ## The failover table, against Patroni (RUNS=20)
 	bench/peers/patroni/install.sh
@@ -47,6 +55,14 @@ bench-failover: setup ## The failover table, against Patroni (RUNS=20)
 
 bench-authority: build ## Never two writers: isolated, frozen, stale (RUNS=20; BENCH_FLAGS="--resume")
 	@target/debug/tandem drill bench authority --runs $(RUNS) $(BENCH_FLAGS)
+
+# For the mutation test: how many lines are broken, and ALL=1 for every one.
+COUNT ?= $(if $(ALL),0,600)
+
+bench-terraform: ## Break single lines of the infrastructure code, count who notices (COUNT=600, ALL=1)
+	@scripts/setup-terraform
+	cargo build --workspace --bin terraform-check
+	@target/debug/terraform-check mutate --count $(COUNT)
 
 clean: ## Remove what was built
 	cargo clean

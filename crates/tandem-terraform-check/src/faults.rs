@@ -35,6 +35,9 @@ pub struct Evidence {
 
 /// Faults of defaults and documents alone: the walk-through tells them.
 pub const TOLD_ONLY: &[u32] = &[7, 18, 21, 31];
+/// Faults that `tandem infra` meets before any plan: its key files, its question for the token's
+/// rights, its phases. The tests stand beside the command.
+pub const BY_THE_COMMAND: &[u32] = &[3, 33, 43];
 /// The last number.
 pub const LAST: u32 = 43;
 
@@ -53,7 +56,8 @@ pub fn check(repository: &Path, faults: &[Fault]) -> Result<Vec<String>, Error> 
             .iter()
             .any(|fault| fault.number == *number && !fault.evidence.is_empty())
     };
-    let all = (1..=LAST).filter(|number| !TOLD_ONLY.contains(number));
+    let elsewhere = |number: &u32| TOLD_ONLY.contains(number) || BY_THE_COMMAND.contains(number);
+    let all = (1..=LAST).filter(|number| !elsewhere(number));
     let bare = all.filter(|number| !listed(number));
     let mut found: Vec<String> = bare
         .map(|number| format!("fault {number} has no test"))

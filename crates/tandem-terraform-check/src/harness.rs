@@ -40,6 +40,19 @@ pub struct Setting {
     pub variables: String,
 }
 
+impl Setting {
+    /// Gives variables other values.
+    pub fn replace(&mut self, given: &[(&str, &Json)]) {
+        let named =
+            |line: &str, name: &str| line.split('=').next().is_some_and(|key| key.trim() == name);
+        for (name, value) in given {
+            let kept = self.variables.lines().filter(|line| !named(line, name));
+            let kept: String = kept.map(|line| format!("{line}\n")).collect();
+            self.variables = format!("{kept}{name} = {value}\n");
+        }
+    }
+}
+
 /// What happened to one root.
 #[derive(Debug)]
 pub struct Life {

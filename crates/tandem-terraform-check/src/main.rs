@@ -9,7 +9,7 @@ use tandem_terraform_check::harness::{self, Depth, Life};
 use tandem_terraform_check::mutation::{self, Verdict};
 use tandem_terraform_check::server::Providers;
 use tandem_terraform_check::terraform::{self, Terraform};
-use tandem_terraform_check::{Error, bench, faults, names, versions};
+use tandem_terraform_check::{Error, bench, faults, names, topology, versions};
 
 /// Checks the infrastructure code with the real terraform, without any cloud
 #[derive(Parser)]
@@ -105,6 +105,12 @@ fn check(
     if only.is_none() {
         harness::formatted(&terraform, &providers, tree)?;
         problems.extend(names::check(tree)?);
+        let estate = topology::build(&terraform, &providers, tree)?;
+        problems.extend(topology::check(&estate));
+        println!(
+            "topology of the three environments: {} s",
+            begin.elapsed().as_secs()
+        );
         problems.extend(faults::check(repository, &faults::committed()?)?);
     }
     problems.extend(versions::check(tree, &roots)?);

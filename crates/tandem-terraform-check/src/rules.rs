@@ -225,8 +225,8 @@ impl Rule {
             Some(block) => reach(config, block, &Place::default()),
         };
         let broken = scopes.into_iter().filter(|(_, scope)| {
-            let applies =
-                !scope.is_nil() && self.when.iter().all(|when| when.holds(scope) == Some(true));
+            let applies = matches!(scope, Value::Map(_))
+                && self.when.iter().all(|when| when.holds(scope) == Some(true));
             applies && self.must.holds(scope) == Some(false)
         });
         broken

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_an_error() {
         for bytes in [
-            &[0xc1][..],
+            &[0x92, 0x01][..],
             &[0x81, 0xa1],
             &[0xda, 0xff, 0xff, 0x00],
             &[0xc0, 0xc0],

@@ -217,7 +217,7 @@ fn nothing_that_arrives_makes_it_panic() {
     let mut bodies: Vec<Vec<u8>> = vec![vec![], vec![0xff; 9], b"\x0a\x02hi".to_vec()];
     // Not msgpack, a number for an object, an array of arrays, a map without text keys.
     for msgpack in [
-        &[0xc1][..],
+        &[0x92, 0x01][..],
         &[0x07],
         &[0x91, 0x91, 0xc0],
         &[0x81, 0x01, 0x02],
@@ -234,7 +234,7 @@ fn nothing_that_arrives_makes_it_panic() {
         clerk.call("PlanResourceChange", &[0xff; 9]),
         Err(Refusal::Message(_))
     ));
-    let [_, change] = rubbish(&[0xc1]);
+    let [_, change] = rubbish(&[0x92, 0x01]);
     let reply = clerk
         .call("PlanResourceChange", &change)
         .expect("an answer");

@@ -427,7 +427,7 @@ variable "existing_alb_dns_name" {
 # Application
 
 variable "app_env" {
-  description = "Environment of the application, from TF_VAR_app_env or `tandem config from-terraform`; kept in Secrets Manager."
+  description = "Environment of the application (DATABASE_URL, DATABASE_USERNAME, DATABASE_PASSWORD, REDIS_HOST, REDIS_PASSWORD, REDIS_MAX_REDIRECTS, REDIS_NODES, MAIL_USERNAME, MAIL_PASSWORD, AWS_ACCESS_KEY, AWS_SECRET_KEY, AWS_CONFIGURATION_SET, AWS_SCHEDULE_ROLE_ARN, AWS_SCHEDULE_SQS_ARN, AWS_SCHEDULE_GROUP_NAME, KAFKA_BOOTSTRAP_SERVERS, SCHEDULER_PROVIDER), from TF_VAR_app_env or `tandem config from-terraform`; kept in Secrets Manager."
   type        = map(string)
   default     = {}
   sensitive   = true
