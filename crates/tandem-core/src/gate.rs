@@ -130,7 +130,7 @@ impl Rights {
         if answer.site != self.own {
             return Heard::WrongSite;
         }
-        if answer.epoch < self.epoch {
+        if answer.epoch < self.epoch && !off!(GateTakesOldEpoch) {
             return Heard::OldEpoch;
         }
         let Some(slot) = self.answers.get_mut(agent) else {
@@ -195,12 +195,19 @@ impl Rights {
         }
     }
 
+    /// Whether any answer of the highest epoch speaks for the present. If none does, the way to
+    /// the other site is still kept, but nobody may be told that the other site takes writes:
+    /// two sites whose agents are silent would both say so, and both would be sent no clients (I3).
+    pub fn is_current(&self, now: Mono) -> bool {
+        self.valid().any(|a| now.since(a.asked) <= CURRENT)
+    }
+
     /// Answers of the highest epoch.
     fn valid(&self) -> impl Iterator<Item = &Answer> {
         self.answers
             .iter()
             .flatten()
-            .filter(|a| a.epoch == self.epoch)
+            .filter(|a| a.epoch == self.epoch || off!(GateMixesEpochs))
     }
 
     /// The answers that speak for the present: those asked for lately, or all when
@@ -324,6 +331,15 @@ mod tests {
         );
         // ... but two living agents: one that knows is enough.
         check(&["0@8900 8 gcp! 0", "1@9000 8 gcp 0"], 9100, "peer 8 gcp");
+    }
+
+    #[test]
+    fn a_silent_agent_says_nothing_about_the_present() {
+        let mut rights = rights();
+        hear(&mut rights, "0@1000 8 gcp! 0");
+        assert!(rights.is_current(ms(3000)));
+        assert!(!rights.is_current(ms(3001)));
+        assert_eq!(show(rights.decide(ms(3001))), "peer 8 gcp");
     }
 
     #[test]

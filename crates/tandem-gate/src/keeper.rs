@@ -49,6 +49,8 @@ pub struct View {
     pub epoch: Epoch,
     /// The site last known to have the right, fresh or not.
     pub writer: Option<SiteId>,
+    /// Whether an agent answered lately.
+    pub current: bool,
     /// The last answer of each agent.
     pub answers: Vec<Option<Answer>>,
     /// Asks that brought no usable answer.
@@ -117,6 +119,7 @@ impl Keeper {
             verdict: state.rights.decide(now),
             epoch: state.rights.epoch(),
             writer: state.rights.writer(now),
+            current: state.rights.is_current(now),
             answers: state.rights.answers().to_vec(),
             failed_asks: state.failed_asks,
         }
@@ -126,7 +129,7 @@ impl Keeper {
     pub fn writer(&self, now: Mono) -> Writer {
         let view = self.view(now);
         let may_write = matches!(view.verdict, Verdict::Here { .. });
-        let writer_fresh = !matches!(view.verdict, Verdict::Nowhere(_));
+        let writer_fresh = view.current && !matches!(view.verdict, Verdict::Nowhere(_));
         Writer {
             site: self.site,
             may_write,

@@ -15,8 +15,8 @@ use tandem_core::config::{AuthorityPolicy, DetectionPolicy, Policy};
 use tandem_core::database::DatabaseSeen;
 use tandem_core::model::{Epoch, Mono, Name, SiteId};
 use tandem_core::planner::{
-    Action, AgentStatus, Book, Done, Intent, Look, Member, OtherEnd, Peer, Place, Plan, Purpose, Reason,
-    Report, Seen, SiteHealth, plan, remaining,
+    Action, AgentStatus, Book, Done, Intent, Look, Member, OtherEnd, Peer, Place, Plan, Purpose,
+    Reason, Report, Seen, SiteHealth, plan, remaining,
 };
 use tandem_core::wire::Remaining;
 
@@ -234,7 +234,11 @@ impl Agent {
         (record, revision): (&Arc<Record>, u64),
         sent: Option<Mono>,
     ) {
-        let arrived_for_count = if off!(CountFromAsking) { asked } else { arrived };
+        let arrived_for_count = if off!(CountFromAsking) {
+            asked
+        } else {
+            arrived
+        };
         let before = (self.disk_full > 0).then(|| self.authority.clone());
         let taken = match sent {
             Some(sent) => self
@@ -271,7 +275,7 @@ impl Agent {
         self.incarnations.clone_from(&state.incarnations);
         self.registered = state.incarnations[self.index].as_ref() == Some(&self.incarnation);
         for status in state.statuses.iter().flatten() {
-            if status.agent != self.name {
+            if status.agent != *self.name {
                 self.note_peer(status, now);
             }
         }
@@ -403,7 +407,10 @@ impl Agent {
         now: Mono,
         timeout: Duration,
     ) -> Option<Question> {
-        if self.round_sent.is_some_and(|sent| now.since(sent) < timeout) {
+        if self
+            .round_sent
+            .is_some_and(|sent| now.since(sent) < timeout)
+        {
             return None;
         }
         let (record, _) = self.authority.present()?;

@@ -94,7 +94,7 @@ pub struct Preparation {
 }
 
 /// A site's database.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
     /// It runs.
     pub alive: bool,
@@ -208,7 +208,11 @@ impl Database {
         if !same && self.subscription.is_some_and(|found| found.enabled) {
             return Err(SqlError::StillReceiving);
         }
-        let ends = if same { self.lease.ends.max(ends) } else { ends };
+        let ends = if same {
+            self.lease.ends.max(ends)
+        } else {
+            ends
+        };
         self.lease = Lease {
             epoch,
             ends,
@@ -280,7 +284,11 @@ impl Database {
         if self.journal.iter().any(|step| step.epoch > epoch) {
             return Err(SqlError::StaleEpoch);
         }
-        let known = self.journal.last().copied().filter(|step| step.epoch == epoch);
+        let known = self
+            .journal
+            .last()
+            .copied()
+            .filter(|step| step.epoch == epoch);
         if known.is_some_and(|step| step.done) {
             return Ok(());
         }

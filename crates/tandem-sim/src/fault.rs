@@ -158,7 +158,20 @@ pub fn draw(seed: u64, horizon: At, ttl: At) -> Vec<Fault> {
     let count = 1 + random.below(FAULTS_MAX);
     let mut moment = random.between(SECOND, horizon / 3);
     let mut faults = Vec::with_capacity(usize::try_from(count).expect("a few"));
-    for number in 0..count {
+    let lead = random.chance(550).then(|| lead(moment, ttl, &mut random));
+    faults.extend(lead);
+    if random.chance(300) {
+        let person = Fault {
+            number: 1,
+            kind: Kind::Reinstate,
+            at: moment,
+            until: moment + ttl,
+            a: 0,
+            b: 0,
+        };
+        faults.push(person);
+    }
+    for number in 2..count + 2 {
         moment = next_moment(moment, horizon, ttl, &mut random);
         let kind = random.pick(&kinds);
         let length = match random.below(6) {
@@ -177,6 +190,33 @@ pub fn draw(seed: u64, horizon: At, ttl: At) -> Vec<Fault> {
         });
     }
     faults
+}
+
+/// A fault that begins most stories: the primary is lost for long enough, or is asked to leave.
+fn lead(at: At, ttl: At, random: &mut Random) -> Fault {
+    let kind = random.pick(&[
+        Kind::SiteDown,
+        Kind::SiteDown,
+        Kind::SiteIsolated,
+        Kind::SiteIsolated,
+        Kind::Switchover,
+        Kind::MajorityDown,
+    ]);
+    let length = random.between(ttl, 4 * ttl);
+    // Site 0 is the first primary; a switchover goes to the other one.
+    let b = if kind == Kind::Switchover {
+        1
+    } else {
+        byte(random)
+    };
+    Fault {
+        number: 0,
+        kind,
+        at,
+        until: at + length,
+        a: 0,
+        b,
+    }
 }
 
 fn byte(random: &mut Random) -> u8 {

@@ -155,7 +155,8 @@ impl Gate {
 
     /// Whether it believes that the other site may write.
     pub fn points_away(&self, at: At) -> bool {
-        let verdict = self.rights.decide(self.clock.now(at));
-        self.runs() && matches!(verdict, Verdict::Peer { .. })
+        let now = self.clock.now(at);
+        let verdict = self.rights.decide(now);
+        self.runs() && self.rights.is_current(now) && matches!(verdict, Verdict::Peer { .. })
     }
 }

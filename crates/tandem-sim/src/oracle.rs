@@ -47,8 +47,8 @@ pub struct Oracle {
     pub fenced: bool,
     /// Whether the present claim was automatic and out of a bounded exposure.
     pub bounded: bool,
-    /// A server's wall clock was set, so that its guard alone proves nothing.
-    pub guard_unsure: [At; 2],
+    /// Since when every gate of both sites sends its clients away.
+    pub nowhere_since: Option<At>,
 }
 
 impl Oracle {
@@ -62,4 +62,60 @@ impl Oracle {
             });
         }
     }
+}
+
+macro_rules! reached {
+    ($($(#[doc = $doc:literal])* $field:ident $name:literal),* $(,)?) => {
+        /// What happened in a run: a world in which nothing is ever taken over proves nothing.
+        #[derive(Debug, Clone, Copy, Default)]
+        pub struct Reached { $($(#[doc = $doc])* pub $field: u64,)* }
+
+        impl Reached {
+            /// Adds to each count whether it happened in `other`.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += u64::from(other.$field > 0);)*
+            }
+
+            /// Each count with its name.
+            pub fn counts(&self) -> Vec<(&'static str, u64)> {
+                vec![$(($name, self.$field)),*]
+            }
+
+            /// Adds up, where a run has several parts.
+            pub fn sum(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+            }
+        }
+    };
+}
+
+reached! {
+    /// A site claimed the other's right by itself.
+    claims "claim",
+    /// A site claimed because a person asked.
+    asked "asked-claim",
+    /// A site took its own right back.
+    reclaims "reclaim",
+    /// The other site opened.
+    takeovers "takeover",
+    /// A source fenced itself.
+    fences "fence",
+    /// A target opened after a fence.
+    switchovers "switchover",
+    /// Acknowledged writes were lost within what was allowed.
+    losses "loss-within-bound",
+    /// The primary went on without its peer.
+    unbounded "unbounded",
+    /// The exposure came back to bounded.
+    bounded "bounded-again",
+    /// A round of promises was complete.
+    promises "failsafe",
+    /// An old primary was reinstated.
+    reinstated "reinstate",
+    /// The store was rebuilt.
+    rebuilt "rebuild",
+    /// A reading was refused.
+    refused "store-refused",
+    /// A site opened in a third epoch or later.
+    third "third-epoch",
 }

@@ -27,7 +27,7 @@ use crate::event::{Event, Queue};
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::network::Network;
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Reached};
 use crate::random::Random;
 use crate::store::{AGENTS, State, Store};
 
@@ -138,12 +138,10 @@ pub(crate) struct Write {
     away: u32,
     site: u8,
     tries: u8,
-    begun: At,
     committed: Option<At>,
     epoch: u64,
     acknowledged: Option<At>,
     lost: bool,
-    ended: bool,
 }
 
 /// A statement that waits in a stopped server.
@@ -196,6 +194,7 @@ pub struct World {
     pub(crate) horizon: At,
     pub(crate) heal_at: Option<At>,
     pub(crate) oracle: Oracle,
+    pub(crate) reached: Reached,
     pub(crate) events: u64,
     pub(crate) lives_of_store: u32,
     pub(crate) transcript: Option<Vec<String>>,
@@ -301,13 +300,35 @@ impl World {
     }
 
     /// Adds a line to the transcript, if there is one.
-    pub(crate) fn note(&mut self, who: impl FnOnce(&Self) -> String, what: impl FnOnce(&Self) -> String) {
+    pub(crate) fn note(
+        &mut self,
+        who: impl FnOnce(&Self) -> String,
+        what: impl FnOnce(&Self) -> String,
+    ) {
         if self.transcript.is_none() {
             return;
         }
-        let (ms, who, what) = (self.at / 1000, who(self), what(self));
+        let ms = (self.at - setup::STARTED) / 1000;
+        let (who, what) = (who(self), what(self));
         let line = format!("{:>4}.{:03} s  {who:<12} {what}", ms / 1000, ms % 1000);
         self.transcript.as_mut().expect("it is there").push(line);
+    }
+
+    /// A number that depends on everything that happened.
+    pub fn digest(&self) -> u64 {
+        let mut sum = self.events ^ self.at << 20;
+        let mut mix = |value: u64| sum = (sum ^ value).wrapping_mul(0x0100_0000_01B3);
+        for write in &self.writes {
+            mix(write.committed.unwrap_or_default());
+            mix(write.acknowledged.unwrap_or_default());
+        }
+        mix(self.store.state.revision);
+        mix(self.store.state.record.epoch.0);
+        for database in &self.databases {
+            mix(database.log.len() as u64);
+        }
+        mix(self.random.clone().below(u64::MAX));
+        sum
     }
 
     /// The transcript so far.

@@ -132,7 +132,8 @@ impl Authority {
     ) -> Result<(), Refusal> {
         self.handle_reading(arrived, record, revision)?;
         if record.site == self.site {
-            let deadline = sent.after(self.timing.hold());
+            let sent = if off!(HoldFromArrival) { arrived } else { sent };
+            let deadline = sent.after(self.hold_for());
             self.hold = Some(Hold {
                 epoch: record.epoch,
                 sent,
@@ -142,12 +143,23 @@ impl Authority {
         Ok(())
     }
 
+    /// How long a renewal holds, counted from before its sending.
+    fn hold_for(&self) -> Duration {
+        if off!(NoMargin) {
+            return self.timing.ttl();
+        }
+        self.timing.hold()
+    }
+
     fn check(&self, record: &Record, revision: u64) -> Result<(), Refusal> {
         if !(1..=super::RECORD_VERSION).contains(&record.version) {
             return Err(Refusal::Version(record.version));
         }
         match &self.memory {
-            Some(memory) if memory.identity != record.identity => Err(Refusal::Stranger),
+            Some(memory) if memory.identity != record.identity && !off!(BelieveStranger) => {
+                Err(Refusal::Stranger)
+            }
+            Some(_) if off!(BelieveStranger) || off!(BelieveOlderStore) => Ok(()),
             Some(memory) if revision < memory.revision || record.epoch < memory.epoch => {
                 Err(Refusal::Behind)
             }
@@ -158,7 +170,11 @@ impl Authority {
     fn counted_with(&self, arrived: Mono, revision: u64) -> Duration {
         match &self.present {
             Some(present) if present.revision == revision => {
-                let step_max = self.timing.renew() * 2;
+                let step_max = if off!(StepUnbounded) {
+                    Duration::MAX
+                } else {
+                    self.timing.renew() * 2
+                };
                 present.counted + arrived.since(present.count_from).min(step_max)
             }
             _ => Duration::ZERO,
@@ -181,7 +197,8 @@ impl Authority {
         let exposure_since = same_epoch
             .filter(|present| present.record.exposure == record.exposure)
             .map_or(arrived, |present| present.exposure_since);
-        if record.site != self.site || self.hold.is_some_and(|hold| hold.epoch != record.epoch) {
+        let moved = self.hold.is_some_and(|hold| hold.epoch != record.epoch);
+        if (record.site != self.site || moved) && !off!(HoldOutlivesRecord) {
             self.hold = None;
         }
         if record.phase == Phase::Open {
@@ -238,7 +255,10 @@ impl Authority {
             (self.start_wait_left(now).is_zero(), Denial::StartedLately),
             (registered, Denial::NotRegistered),
             (question.identity == memory.identity, Denial::Stranger),
-            (question.epoch >= memory.epoch, Denial::OldEpoch),
+            (
+                question.epoch >= memory.epoch || off!(PromiseForOldEpoch),
+                Denial::OldEpoch,
+            ),
             (
                 question.epoch > present.record.epoch || present.record.phase == Phase::Open,
                 Denial::NotOpen,
@@ -277,7 +297,8 @@ impl Authority {
 
     /// What is left of the ttl in which a promise forbids claiming and opening (C6).
     pub fn promise_left(&self, now: Mono) -> Duration {
-        self.promised.map_or(Duration::ZERO, |promised| {
+        let promised = self.promised.filter(|_| !off!(PromiseForgotten));
+        promised.map_or(Duration::ZERO, |promised| {
             self.timing.ttl().saturating_sub(now.since(promised))
         })
     }
@@ -285,7 +306,7 @@ impl Authority {
     /// Whether `epoch` was read as `open` since this agent's start and its last promise: only
     /// then does a fence of that epoch bind everybody who could still write in it (C8).
     pub fn saw_open(&self, epoch: Epoch) -> bool {
-        self.open_seen == Some(epoch)
+        self.open_seen == Some(epoch) || off!(FenceWithoutOpen)
     }
 
     /// How long this agent has counted on the present revision.
@@ -319,7 +340,7 @@ impl Authority {
 
     /// Until when this site's write sessions may be served, as far as authority goes.
     pub fn open_until(&self) -> Option<Mono> {
-        let open = self.present.as_ref()?.record.phase == Phase::Open;
+        let open = self.present.as_ref()?.record.phase == Phase::Open || off!(ServeWhileClaimed);
         self.hold.filter(|_| open).map(|hold| hold.deadline)
     }
 
@@ -351,13 +372,18 @@ impl Authority {
 
     /// Whether the present right has certainly ended, by a fresh reading.
     pub fn is_expired(&self, now: Mono) -> bool {
-        self.is_fresh(now) && self.expiry_left() == Some(Duration::ZERO)
+        let ended = self.expiry_left() == Some(Duration::ZERO) || off!(ClaimBeforeExpiry);
+        self.is_fresh(now) && ended
     }
 
     /// What is left of the first ttl after the start, in which an agent neither claims nor opens:
     /// it may have forgotten what it did before (C6, C7).
     pub fn start_wait_left(&self, now: Mono) -> Duration {
-        self.timing.ttl().saturating_sub(now.since(self.started))
+        let wait = self.timing.ttl().saturating_sub(now.since(self.started));
+        if off!(NoStartWait) {
+            return Duration::ZERO;
+        }
+        wait
     }
 
     /// How long this agent has known the present exposure in the present epoch.
@@ -377,7 +403,7 @@ impl Authority {
     /// Whether every deadline that was given out under an earlier exposure has passed: a full ttl
     /// after *this agent learned* the present one (the argument of C2).
     pub fn earlier_exposure_ended(&self, now: Mono) -> bool {
-        self.exposure_known_for(now) >= self.timing.ttl()
+        self.exposure_known_for(now) >= self.timing.ttl() || off!(BoundAtOnce)
     }
 
     /// The exposure under which a gate may be told its remaining time now.

@@ -6,9 +6,17 @@ use tandem_core::authority::{Exposure, Phase, Record};
 use tandem_core::model::Epoch;
 use tandem_core::planner::{Purpose, RequestKind};
 
-use super::{Step, World};
+use super::World;
 use crate::clock::{At, MS, SECOND};
 use crate::database::{Lease, TABLES};
+use crate::fault::{Fault, Kind};
+
+/// The edge turns a pool off after a row of failed probes, and gates learn within an ask.
+const AWAY_MAX: At = 3 * SECOND;
+
+/// An agent decides by its last look at its own database and by what the peer published; neither
+/// may be older than this.
+const LOOK_MAX: At = 8 * SECOND;
 
 /// How long ago the witness may have lost a site that it says is lost: its view, the time in
 /// which it still counts as alive, and the good probes that end it.
@@ -25,12 +33,18 @@ impl World {
         self.oracle.last_acknowledged = self.at;
         let at = self.at;
         let other = Self::other(site);
-        if self.gates.iter().any(|gate| gate.site == other && gate.is_open(at)) {
+        if self
+            .gates
+            .iter()
+            .any(|gate| gate.site == other && gate.is_open(at))
+        {
             let (here, there) = (self.sites[site], self.sites[other]);
             let past = if direct { ", past every gate" } else { "" };
             self.fail(
                 "I1",
-                format!("{here} acknowledges in epoch {epoch}{past} while a gate of {there} is open"),
+                format!(
+                    "{here} acknowledges in epoch {epoch}{past} while a gate of {there} is open"
+                ),
             );
         }
         match self.oracle.acknowledged {
@@ -38,7 +52,9 @@ impl World {
                 let (here, there) = (self.sites[site], self.sites[by]);
                 self.fail(
                     "I1",
-                    format!("{here} acknowledges in epoch {epoch} after {there} did in epoch {newest}"),
+                    format!(
+                        "{here} acknowledges in epoch {epoch} after {there} did in epoch {newest}"
+                    ),
                 );
             }
             _ => self.oracle.acknowledged = Some((epoch, site)),
@@ -64,11 +80,17 @@ impl World {
         let lease = self.databases[site].lease;
         if lease.epoch < before.epoch {
             let (new, old) = (lease.epoch, before.epoch);
-            self.fail("I2", format!("a guard of epoch {old} is armed for epoch {new}"));
+            self.fail(
+                "I2",
+                format!("a guard of epoch {old} is armed for epoch {new}"),
+            );
         }
         if before.closed && lease.epoch == before.epoch {
             let epoch = lease.epoch;
-            self.fail("I2", format!("a guard that was closed for good is armed again in epoch {epoch}"));
+            self.fail(
+                "I2",
+                format!("a guard that was closed for good is armed again in epoch {epoch}"),
+            );
         }
     }
 
@@ -76,11 +98,23 @@ impl World {
     pub(crate) fn judge_health(&mut self) {
         let at = self.at;
         let away = |site: usize| {
-            let mut living = self.gates.iter().filter(|gate| gate.site == site && gate.runs()).peekable();
+            let mut living = self
+                .gates
+                .iter()
+                .filter(|gate| gate.site == site && gate.runs())
+                .peekable();
             living.peek().is_some() && living.all(|gate| gate.points_away(at))
         };
-        if away(0) && away(1) {
-            self.fail("I3", "every gate of both sites says that the other site takes the writes".into());
+        if !(away(0) && away(1)) {
+            self.oracle.nowhere_since = None;
+            return;
+        }
+        let since = *self.oracle.nowhere_since.get_or_insert(at);
+        if at - since > AWAY_MAX {
+            self.fail(
+                "I3",
+                "every gate of both sites says that the other site takes the writes".into(),
+            );
         }
     }
 
@@ -93,16 +127,31 @@ impl World {
                 |_| "store".into(),
                 |world| {
                     let who = &world.names[by];
-                    let Record { site, epoch, phase, exposure, .. } = &*record;
-                    format!("{who} writes: {site} {phase:?} epoch {epoch} {exposure:?} ({purpose:?})")
+                    let Record {
+                        site,
+                        epoch,
+                        phase,
+                        exposure,
+                        ..
+                    } = &*record;
+                    format!(
+                        "{who} writes: {site} {phase:?} epoch {epoch} {exposure:?} ({purpose:?})"
+                    )
                 },
             );
         }
+        self.count(before, &after, purpose);
         if after.epoch < before.epoch {
-            self.fail("I2", format!("the record goes back to epoch {}", after.epoch));
+            self.fail(
+                "I2",
+                format!("the record goes back to epoch {}", after.epoch),
+            );
         }
         if after.site != self.agents[by].place.site {
-            self.fail("I2", format!("{} writes the right of {}", self.names[by], after.site));
+            self.fail(
+                "I2",
+                format!("{} writes the right of {}", self.names[by], after.site),
+            );
         }
         if after.epoch != before.epoch {
             self.judge_claim(by, before, &after, purpose);
@@ -115,6 +164,24 @@ impl World {
         }
     }
 
+    fn count(&mut self, before: &Record, after: &Record, purpose: Purpose) {
+        let reached = &mut self.reached;
+        match purpose {
+            Purpose::Claim => reached.claims += 1,
+            Purpose::ClaimRequested => reached.asked += 1,
+            Purpose::Reclaim => reached.reclaims += 1,
+            Purpose::Fence => reached.fences += 1,
+            Purpose::Unbound => reached.unbounded += 1,
+            Purpose::Bound => reached.bounded += 1,
+            Purpose::Open if before.last_open.site != after.site => {
+                reached.takeovers += 1;
+                reached.switchovers += u64::from(self.oracle.fenced);
+                reached.third += u64::from(after.epoch.0 > 2);
+            }
+            _ => {}
+        }
+    }
+
     /// I4, I6, I10: what must hold in fact when a site takes the right.
     fn judge_claim(&mut self, by: usize, before: &Record, after: &Record, purpose: Purpose) {
         let site = self.agents[by].at;
@@ -123,20 +190,30 @@ impl World {
         self.oracle.bounded = before.exposure == Exposure::Bounded;
         if before.site == after.site {
             if before.last_open.site != after.site {
-                self.fail("I6", format!("{} reclaims, but {} was the last to be open", after.site, before.last_open.site));
+                self.fail(
+                    "I6",
+                    format!(
+                        "{} reclaims, but {} was the last to be open",
+                        after.site, before.last_open.site
+                    ),
+                );
             }
             return;
         }
         if purpose == Purpose::Claim {
             self.judge_automatic(site, before);
         }
-        if before.last_open.site != after.site
-            && self.databases[site].subscription.is_none()
-        {
-            self.fail("I6", format!("{} claims without having been reinstated", after.site));
+        if before.last_open.site != after.site && self.databases[site].subscription.is_none() {
+            self.fail(
+                "I6",
+                format!("{} claims without having been reinstated", after.site),
+            );
         }
         if before.phase == Phase::Claimed && before.last_open.site != after.site {
-            self.fail("I6", format!("{} claims from a site that was never open", after.site));
+            self.fail(
+                "I6",
+                format!("{} claims from a site that was never open", after.site),
+            );
         }
     }
 
@@ -146,44 +223,76 @@ impl World {
         let at = self.at;
         let acknowledged = self.has_request(|kind| kind == RequestKind::Acknowledge);
         if self.oracle.claims.iter().any(|claim| at - claim < window) && !acknowledged {
-            self.fail("I10", "a second automatic promotion within the window".into());
+            self.fail(
+                "I10",
+                "a second automatic promotion within the window".into(),
+            );
         }
         self.oracle.claims.push(at);
         if self.policy.mode != tandem_core::config::Mode::Automatic {
-            self.fail("I4", "an automatic promotion although the mode is not automatic".into());
+            self.fail(
+                "I4",
+                "an automatic promotion although the mode is not automatic".into(),
+            );
         }
         if before.exposure != Exposure::Bounded {
-            self.fail("I4", "an automatic promotion out of an exposure that is not bounded".into());
+            self.fail(
+                "I4",
+                "an automatic promotion out of an exposure that is not bounded".into(),
+            );
         }
         let subscription = self.databases[site].subscription;
-        if subscription.is_none_or(|found| found.ready < TABLES) {
-            self.fail("I4", "an automatic promotion while a table is being copied".into());
+        let copying = subscription.is_none_or(|found| found.ready < TABLES);
+        if copying && self.lasts(Kind::CopyRuns) > LOOK_MAX {
+            self.fail(
+                "I4",
+                "an automatic promotion while a table is being copied".into(),
+            );
         }
         let lost = self.agents[4].lost_at[Self::other(site)];
         if lost.is_none_or(|lost| at - lost > WITNESS_VIEW_MAX) {
-            self.fail("I4", "an automatic promotion although the witness had not lost the site".into());
+            self.fail(
+                "I4",
+                "an automatic promotion although the witness had not lost the site".into(),
+            );
         }
-        if self.databases[0].schema != self.databases[1].schema && self.schema_differs_since() > 20 * SECOND {
-            self.fail("I4", "an automatic promotion although the tables differ".into());
+        if self.databases[0].schema != self.databases[1].schema
+            && self.lasts(Kind::SchemaDiffers) > LOOK_MAX
+        {
+            self.fail(
+                "I4",
+                "an automatic promotion although the tables differ".into(),
+            );
         }
     }
 
-    fn schema_differs_since(&self) -> At {
-        let began = |fault: &crate::fault::Fault| {
-            (fault.kind == crate::fault::Kind::SchemaDiffers).then_some(fault.at)
-        };
-        let first = self.faults.iter().filter_map(began).min();
-        first.map_or(0, |at| self.at - super::setup::STARTED - at)
+    /// How long ago the youngest fault of a kind began that goes on.
+    fn lasts(&self, kind: Kind) -> At {
+        let now = self.at - super::setup::STARTED;
+        let going = |fault: &&Fault| fault.kind == kind && fault.at <= now && now < fault.until;
+        let young = self.faults.iter().filter(going).map(|fault| now - fault.at);
+        young.min().unwrap_or(u64::MAX)
     }
 
     fn has_request(&self, wanted: impl Fn(RequestKind) -> bool) -> bool {
-        self.store.state.book.requests.iter().any(|request| wanted(request.kind))
+        self.store
+            .state
+            .book
+            .requests
+            .iter()
+            .any(|request| wanted(request.kind))
     }
 
     /// Whether a person accepted the loss that a claim out of `before` may bring.
     fn is_accepted(&self, before: &Record) -> bool {
         let accepts = |request: &tandem_core::planner::StoredRequest| {
-            let forced = matches!(request.kind, RequestKind::Failover { accept_loss: true, .. });
+            let forced = matches!(
+                request.kind,
+                RequestKind::Failover {
+                    accept_loss: true,
+                    ..
+                }
+            );
             forced && request.epoch == before.epoch
         };
         self.store.state.book.requests.iter().any(accepts)
@@ -192,11 +301,27 @@ impl World {
     /// A fence says that nothing of its epoch can be acknowledged any more.
     fn judge_fence(&mut self, by: usize, after: &Record) {
         let (site, at) = (self.agents[by].at, self.at);
-        if self.gates.iter().any(|gate| gate.site == site && gate.is_open(at)) {
-            self.fail("I5", format!("{} is fenced in epoch {} while a gate of it is open", after.site, after.epoch));
+        if self
+            .gates
+            .iter()
+            .any(|gate| gate.site == site && gate.is_open(at))
+        {
+            self.fail(
+                "I5",
+                format!(
+                    "{} is fenced in epoch {} while a gate of it is open",
+                    after.site, after.epoch
+                ),
+            );
         }
         if self.databases[site].guard_left(at) > 0 {
-            self.fail("I5", format!("{} is fenced in epoch {} while its guard is open", after.site, after.epoch));
+            self.fail(
+                "I5",
+                format!(
+                    "{} is fenced in epoch {} while its guard is open",
+                    after.site, after.epoch
+                ),
+            );
         }
     }
 
@@ -205,11 +330,27 @@ impl World {
         let (site, at) = (self.agents[by].at, self.at);
         let other = Self::other(site);
         let epoch = after.epoch;
-        if self.gates.iter().any(|gate| gate.site == other && gate.is_open(at)) {
-            self.fail("I1", format!("{} opens in epoch {epoch} while a gate of the other site is open", after.site));
+        if self
+            .gates
+            .iter()
+            .any(|gate| gate.site == other && gate.is_open(at))
+        {
+            self.fail(
+                "I1",
+                format!(
+                    "{} opens in epoch {epoch} while a gate of the other site is open",
+                    after.site
+                ),
+            );
         }
         if self.databases[other].answers() && self.databases[other].guard_left(at) > 0 {
-            self.fail("I1", format!("{} opens in epoch {epoch} while the other site's guard is open", after.site));
+            self.fail(
+                "I1",
+                format!(
+                    "{} opens in epoch {epoch} while the other site's guard is open",
+                    after.site
+                ),
+            );
         }
         if before.last_open.site != after.site {
             self.judge_data(site, before.last_open.epoch, epoch);
@@ -222,12 +363,17 @@ impl World {
         let prepared = database.prepared().is_some_and(|step| step.epoch == epoch);
         if !prepared || database.slot.is_none() || database.subscription.is_none() {
             let name = self.sites[site];
-            return self.fail("I6", format!("{name} opens in epoch {epoch} without having been prepared as a replica"));
+            return self.fail(
+                "I6",
+                format!("{name} opens in epoch {epoch} without having been prepared as a replica"),
+            );
         }
         let (mut first, mut newest, mut count) = (u64::MAX, 0, 0_u32);
         for (number, write) in self.writes.iter_mut().enumerate() {
             let number = u32::try_from(number).expect("few writes");
-            let Some(acknowledged) = write.acknowledged else { continue };
+            let Some(acknowledged) = write.acknowledged else {
+                continue;
+            };
             if !write.lost && !database.holds(number) {
                 write.lost = true;
                 count += 1;
@@ -238,19 +384,31 @@ impl World {
         if count == 0 {
             return;
         }
-        self.note(|_| "judge".into(), |_| format!("{count} acknowledged writes of epoch {last} are lost"));
+        self.note(
+            |_| "judge".into(),
+            |_| format!("{count} acknowledged writes of epoch {last} are lost"),
+        );
+        self.reached.losses += 1;
         if self.oracle.accepted {
             return;
         }
         if self.oracle.fenced {
-            return self.fail("I5", format!("{count} acknowledged writes are lost by a switchover"));
+            return self.fail(
+                "I5",
+                format!("{count} acknowledged writes are lost by a switchover"),
+            );
         }
         // The bound counts on one machine's clock; two answers may lie a transit apart.
         let bound = self.policy.exposure.bound_ms * MS;
         let allowed = bound + bound / 50 + self.policy.authority.cut_ms * MS;
         if newest - first > allowed || !self.oracle.bounded {
             let ms = (newest - first) / MS;
-            self.fail("I4", format!("{count} acknowledged writes of {ms} ms are lost, more than the exposure allows"));
+            self.fail(
+                "I4",
+                format!(
+                    "{count} acknowledged writes of {ms} ms are lost, more than the exposure allows"
+                ),
+            );
         }
     }
 
@@ -279,9 +437,14 @@ impl World {
                 format!("{} {code}", agent.name)
             })
             .collect();
-        let Record { site, epoch, phase, .. } = &*record;
+        let Record {
+            site, epoch, phase, ..
+        } = &*record;
         let said = said.join(", ");
-        self.fail("I7", format!("healed, but nothing is acknowledged: {site} {phase:?} epoch {epoch}; {said}"));
+        self.fail(
+            "I7",
+            format!("healed, but nothing is acknowledged: {site} {phase:?} epoch {epoch}; {said}"),
+        );
     }
 
     /// Every acknowledged write that was not lost under a judgement is where it belongs.
@@ -291,10 +454,16 @@ impl World {
         let missing = self.writes.iter().enumerate().find(|(number, write)| {
             let number = u32::try_from(*number).expect("few writes");
             let there = write.epoch <= record.last_open.epoch.0;
-            write.acknowledged.is_some() && there && !write.lost && !self.databases[site].holds(number)
+            write.acknowledged.is_some()
+                && there
+                && !write.lost
+                && !self.databases[site].holds(number)
         });
         if let Some((number, write)) = missing.filter(|_| self.lives_of_store == 1) {
-            let what = format!("write {number} of epoch {} was acknowledged and is nowhere", write.epoch);
+            let what = format!(
+                "write {number} of epoch {} was acknowledged and is nowhere",
+                write.epoch
+            );
             self.fail("I4", what);
         }
     }
@@ -302,12 +471,5 @@ impl World {
     /// A report that names what only a person can do.
     fn waits_for_a_person(&self) -> bool {
         self.troubles.store_void || self.troubles.rebuild
-    }
-
-    /// Whether any transaction is open at a database.
-    pub(crate) fn has_open_transactions(&self, site: usize) -> bool {
-        self.open[site]
-            .iter()
-            .any(|write| self.writes[*write as usize].step != Step::Done)
     }
 }

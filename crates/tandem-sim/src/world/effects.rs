@@ -30,7 +30,11 @@ impl World {
 
     fn push_hand(&mut self, index: usize, hand: usize, delay: u64) {
         let life = self.agents[index].life;
-        let event = Event::Hand { agent: small(index), life, hand: small(hand) };
+        let event = Event::Hand {
+            agent: small(index),
+            life,
+            hand: small(hand),
+        };
         self.push(delay, event);
     }
 
@@ -77,7 +81,13 @@ impl World {
         slot.busy = false;
         if hand == 1 {
             let life = self.agents[index].life;
-            self.push(5 * MS, Event::Look { agent: small(index), life });
+            self.push(
+                5 * MS,
+                Event::Look {
+                    agent: small(index),
+                    life,
+                },
+            );
         }
     }
 
@@ -85,9 +95,10 @@ impl World {
         let site = self.agents[index].at;
         let now = self.agents[index].now(self.at);
         let ends = match action {
-            Action::ArmGuard { deadline, .. } => {
-                self.databases[site].clock.now(self.at).after(now.until(*deadline))
-            }
+            Action::ArmGuard { deadline, .. } => self.databases[site]
+                .clock
+                .now(self.at)
+                .after(now.until(*deadline)),
             _ => Mono(0),
         };
         if let Action::CloseGuard { .. } = action {
@@ -152,6 +163,7 @@ impl World {
     /// What the agent remembers of an effect.
     fn did(&mut self, index: usize, action: &Action, number: u64, sent: Mono) {
         let site = self.agents[index].at;
+        let now = self.agents[index].now(self.at);
         let agent = &mut self.agents[index];
         match action {
             Action::ArmGuard { epoch, deadline } => agent.done.armed = Some((*epoch, *deadline)),
@@ -161,6 +173,7 @@ impl World {
             }
             Action::Beat { epoch } => {
                 agent.done.beat = Some(sent);
+                let sent = if off!(AgeFromReport) { now } else { sent };
                 agent.exposure.handle_sent(*epoch, number, sent);
             }
             Action::Barrier { epoch } => {

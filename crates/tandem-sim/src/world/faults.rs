@@ -2,7 +2,7 @@
 //! one after the other.
 
 use super::World;
-use crate::clock::{At, MS, SECOND};
+use crate::clock::MS;
 use crate::event::Event;
 use crate::fault::{Fault, Kind};
 use crate::network::{AWS, GCP, OUTSIDE, WITNESS};
@@ -18,20 +18,43 @@ impl World {
             |world| world.shown(&fault),
         );
         match fault.kind {
-            Kind::AgentCrash | Kind::AgentForgets | Kind::AgentFrozen | Kind::AgentsDead
-            | Kind::DiskFull | Kind::SlowAgent | Kind::ClockDrift | Kind::Suspended => {
+            Kind::AgentCrash
+            | Kind::AgentForgets
+            | Kind::AgentFrozen
+            | Kind::AgentsDead
+            | Kind::DiskFull
+            | Kind::SlowAgent
+            | Kind::ClockDrift
+            | Kind::Suspended => {
                 self.agent_fault(&fault, begins);
             }
             Kind::GateCrash | Kind::GateFrozen | Kind::GateSlow => self.gate_fault(&fault, begins),
             Kind::SiteDown => self.site_fault(usize::from(fault.a % 2), begins),
-            Kind::SiteIsolated | Kind::VpnCut | Kind::OneWay | Kind::AgentCut | Kind::WitnessCut
-            | Kind::SlowLink | Kind::LossyLink | Kind::FlappingLink | Kind::Duplicates => {
+            Kind::SiteIsolated
+            | Kind::VpnCut
+            | Kind::OneWay
+            | Kind::AgentCut
+            | Kind::WitnessCut
+            | Kind::SlowLink
+            | Kind::LossyLink
+            | Kind::FlappingLink
+            | Kind::Duplicates => {
                 self.link_fault(&fault, begins);
             }
-            Kind::WitnessDown | Kind::LeaderChange | Kind::LeaderAway | Kind::MemberDown
-            | Kind::MajorityDown | Kind::LostReplies | Kind::LateCommits | Kind::StoreRestored
+            Kind::WitnessDown
+            | Kind::LeaderChange
+            | Kind::LeaderAway
+            | Kind::MemberDown
+            | Kind::MajorityDown
+            | Kind::LostReplies
+            | Kind::LateCommits
+            | Kind::StoreRestored
             | Kind::StoreRebuilt => self.store_fault(&fault, begins),
-            Kind::Switchover | Kind::Failover | Kind::Pause | Kind::Acknowledge | Kind::Approve
+            Kind::Switchover
+            | Kind::Failover
+            | Kind::Pause
+            | Kind::Acknowledge
+            | Kind::Approve
             | Kind::Reinstate => self.person_asks(&fault, begins),
             _ => self.database_fault(&fault, begins),
         }
@@ -40,10 +63,13 @@ impl World {
     fn shown(&self, fault: &Fault) -> String {
         let name = fault.kind.name();
         let target = match fault.kind {
-            Kind::AgentCrash | Kind::AgentForgets | Kind::AgentFrozen | Kind::DiskFull
-            | Kind::SlowAgent | Kind::ClockDrift | Kind::AgentCut => {
-                self.names[usize::from(fault.a % 5)].to_string()
-            }
+            Kind::AgentCrash
+            | Kind::AgentForgets
+            | Kind::AgentFrozen
+            | Kind::DiskFull
+            | Kind::SlowAgent
+            | Kind::ClockDrift
+            | Kind::AgentCut => self.names[usize::from(fault.a % 5)].to_string(),
             Kind::GateCrash | Kind::GateFrozen | Kind::Suspended => {
                 let gate = usize::from(fault.a % 4);
                 format!("{}'s {}", self.sites[gate / 2], gate % 2 + 1)
@@ -52,7 +78,9 @@ impl World {
                 let (from, to) = link(fault);
                 format!("{} -> {}", self.sites[from], self.sites[to])
             }
-            Kind::Switchover | Kind::Failover => format!("to {}", self.sites[usize::from(fault.b % 2)]),
+            Kind::Switchover | Kind::Failover => {
+                format!("to {}", self.sites[usize::from(fault.b % 2)])
+            }
             _ => self.sites[usize::from(fault.a % 2)].to_string(),
         };
         format!("{}. {name} {target}", fault.number)
@@ -73,13 +101,21 @@ impl World {
             Kind::AgentsDead => {
                 let site = usize::from(fault.a % 2);
                 for index in [site * 2, site * 2 + 1] {
-                    if begins { self.stop_agent(index) } else { self.start_agent(index) }
+                    if begins {
+                        self.stop_agent(index);
+                    } else {
+                        self.start_agent(index);
+                    }
                 }
             }
             Kind::DiskFull => freeze(&mut self.agents[index].disk_full, begins),
             Kind::SlowAgent => freeze(&mut self.troubles.slow_agent[index], begins),
             Kind::ClockDrift => {
-                let rate = if begins { [990_000, 1_010_000][usize::from(fault.b % 2)] } else { 1_000_000 };
+                let rate = if begins {
+                    [990_000, 1_010_000][usize::from(fault.b % 2)]
+                } else {
+                    1_000_000
+                };
                 let at = self.at;
                 self.agents[index].clock.run_at(rate, at);
             }
@@ -102,7 +138,13 @@ impl World {
         let at = self.at;
         self.agents[index].start(&self.policy.authority, at);
         let life = self.agents[index].life;
-        self.push(10 * MS, Event::Round { agent: small(index), life });
+        self.push(
+            10 * MS,
+            Event::Round {
+                agent: small(index),
+                life,
+            },
+        );
     }
 
     fn gate_fault(&mut self, fault: &Fault, begins: bool) {
@@ -120,7 +162,13 @@ impl World {
             let site = self.sites[self.gates[index].site];
             self.gates[index].start(site, self.policy.authority.hold());
             let life = self.gates[index].life;
-            self.push(5 * MS, Event::Asks { gate: small(index), life });
+            self.push(
+                5 * MS,
+                Event::Asks {
+                    gate: small(index),
+                    life,
+                },
+            );
         }
     }
 
@@ -165,10 +213,26 @@ impl World {
                 self.network.cut_agent(agent, place, begins);
             }
             Kind::SlowLink => {
-                self.network.slow(from, to, if begins { 100 + u16::from(fault.a) * 5 } else { 0 });
+                self.network.slow(
+                    from,
+                    to,
+                    if begins {
+                        100 + u16::from(fault.a) * 5
+                    } else {
+                        0
+                    },
+                );
             }
             Kind::LossyLink => {
-                self.network.lose(from, to, if begins { 50 + u16::from(fault.a) * 2 } else { 0 });
+                self.network.lose(
+                    from,
+                    to,
+                    if begins {
+                        50 + u16::from(fault.a) * 2
+                    } else {
+                        0
+                    },
+                );
             }
             Kind::FlappingLink => self.flap(fault, begins),
             _ => freeze(&mut self.troubles.duplicates, begins),
@@ -194,7 +258,11 @@ impl World {
         match fault.kind {
             Kind::WitnessDown => {
                 freeze(&mut self.store.down[WITNESS], begins);
-                if begins { self.stop_agent(4) } else { self.start_agent(4) }
+                if begins {
+                    self.stop_agent(4);
+                } else {
+                    self.start_agent(4);
+                }
             }
             Kind::LeaderChange if begins => {
                 self.store.election = MS * (500 + 10 * u64::from(fault.b));
@@ -203,7 +271,10 @@ impl World {
             Kind::LeaderAway if begins => self.store.elect(Self::other(site), at),
             Kind::MemberDown => freeze(&mut self.store.down[member], begins),
             Kind::MajorityDown => {
-                for down in [AWS, GCP, WITNESS].into_iter().filter(|down| *down != member) {
+                for down in [AWS, GCP, WITNESS]
+                    .into_iter()
+                    .filter(|down| *down != member)
+                {
                     freeze(&mut self.store.down[down], begins);
                 }
             }
@@ -274,7 +345,6 @@ impl World {
             }
         }
     }
-
 }
 
 /// A pair of places that a fault chose; never with the clients outside.
@@ -287,7 +357,11 @@ fn link(fault: &Fault) -> (usize, usize) {
         (GCP, WITNESS),
         (WITNESS, GCP),
     ];
-    debug_assert!(LINKS.iter().all(|(from, to)| *from != OUTSIDE && *to != OUTSIDE));
+    debug_assert!(
+        LINKS
+            .iter()
+            .all(|(from, to)| *from != OUTSIDE && *to != OUTSIDE)
+    );
     LINKS[usize::from(fault.b) % LINKS.len()]
 }
 

@@ -29,7 +29,7 @@ impl World {
         let (kind, life) = match fault.kind {
             Kind::Switchover => (RequestKind::Switchover { to }, 30),
             Kind::Failover => {
-                let accept_loss = fault.a % 2 == 0;
+                let accept_loss = fault.a.is_multiple_of(2);
                 (RequestKind::Failover { to, accept_loss }, 30)
             }
             Kind::Pause => (RequestKind::Pause, 20),
@@ -49,7 +49,10 @@ impl World {
             return self.note(|_| "kim".into(), |_| format!("is refused: {refused}"));
         }
         self.store.state.revision += 1;
-        self.note(|_| "kim".into(), |_| format!("asks for {kind:?} out of epoch {epoch}"));
+        self.note(
+            |_| "kim".into(),
+            |_| format!("asks for {kind:?} out of epoch {epoch}"),
+        );
     }
 
     /// Once a second somebody looks whether there is something to do.
@@ -84,7 +87,10 @@ impl World {
         }
         let end = self.databases[primary].log.len();
         let rows = self.databases[primary].rows.clone();
-        self.databases[primary].slot = Some(Slot { from: end, lost: false });
+        self.databases[primary].slot = Some(Slot {
+            from: end,
+            lost: false,
+        });
         self.databases[primary].subscription = None;
         let database = &mut self.databases[old];
         database.rows = rows;
@@ -99,12 +105,19 @@ impl World {
             ready: TABLES,
         });
         self.troubles.reinstate = false;
-        self.note(|_| "kim".into(), |world| format!("reinstates {}", world.sites[old]));
+        self.reached.reinstated += 1;
+        self.note(
+            |_| "kim".into(),
+            |world| format!("reinstates {}", world.sites[old]),
+        );
     }
 
     fn is_diverged(&self, site: usize) -> bool {
         let database = &self.databases[site];
-        database.journal.iter().any(|step| database.lease.epoch >= step.epoch)
+        database
+            .journal
+            .iter()
+            .any(|step| database.lease.epoch >= step.epoch)
     }
 
     /// The store was lost. A person stops the agents, finds the site that was open last from both
@@ -130,7 +143,10 @@ impl World {
         let mut record = Record::first(identity, name);
         record.epoch = highest.next();
         record.exposure = Exposure::Unbounded;
-        record.last_open = LastOpen { site: name, epoch: one.max(two) };
+        record.last_open = LastOpen {
+            site: name,
+            epoch: one.max(two),
+        };
         if off!(RebuildOpens) {
             record.phase = Phase::Open;
         }
@@ -142,8 +158,12 @@ impl World {
         state.incarnations = [const { None }; 5];
         self.store.snapshot = None;
         self.troubles.rebuild = false;
+        self.reached.rebuilt += 1;
         self.troubles.store_void = false;
-        self.note(|_| "kim".into(), |_| format!("rebuilds the store: {name} claims epoch {}", highest.next()));
+        self.note(
+            |_| "kim".into(),
+            |_| format!("rebuilds the store: {name} claims epoch {}", highest.next()),
+        );
         for index in 0..self.agents.len() {
             self.agents[index].disk = None;
             self.start_agent(index);
@@ -160,4 +180,3 @@ impl World {
         seen.chain(armed).max().unwrap_or_default()
     }
 }
-

@@ -55,7 +55,10 @@ impl World {
             Some((delay, member)) if late => (delay + self.random.below(4 * SECOND), member),
             Some(way) => way,
             // It may sit in a member that has no leader yet.
-            None if late => (self.random.between(200 * MS, 5 * SECOND), self.agents[index].at),
+            None if late => (
+                self.random.between(200 * MS, 5 * SECOND),
+                self.agents[index].at,
+            ),
             None => {
                 self.agents[index].call = Some((u16::MAX, sent));
                 return;
@@ -121,8 +124,7 @@ impl World {
             return self.forget(slot);
         }
         let call = self.calls.at(slot).expect("it was there");
-        let (index, ask, incarnation) =
-            (call.agent, call.ask.clone(), call.incarnation.clone());
+        let (index, ask, incarnation) = (call.agent, call.ask.clone(), call.incarnation.clone());
         let said = match ask {
             Ask::Read => Said::Seen(Box::new(self.store.state.clone())),
             Ask::Register => {
@@ -149,9 +151,8 @@ impl World {
     ) -> Said {
         let before = Arc::clone(&self.store.state.record);
         let known = self.store.state.incarnations[index].as_ref() == Some(incarnation);
-        let admitted = known
-            || !order.purpose.compares_incarnation()
-            || off!(ForgottenTwinMayClaim);
+        let admitted =
+            known || !order.purpose.compares_incarnation() || off!(ForgottenTwinMayClaim);
         let expected = (&**expected, order.revision);
         if admitted
             && self
@@ -208,8 +209,12 @@ impl World {
         let expected = self.agents[index].call == Some((slot, sent));
         if let Some(said) = said.filter(|_| timely && expected && self.is_life(index, life)) {
             self.agents[index].call = None;
+            // After a lost race the next round plans anew, so that two agents cannot race for ever.
+            let lost = matches!(said, Said::Conflict(_));
             self.take(index, sent, now, said, ask);
-            self.drive(index);
+            if !lost {
+                self.drive(index);
+            }
         }
     }
 
@@ -219,6 +224,7 @@ impl World {
                 let agent = &mut self.agents[index];
                 agent.take(now, sent, (&state.record, state.record_revision), None);
                 agent.learn(&state, now);
+                self.reached.refused += u64::from(agent.refusal.is_some());
                 if off!(ReadingRenews) {
                     self.renew_by_reading(index, sent, now, &state);
                 }
@@ -233,7 +239,7 @@ impl World {
             (Said::Conflict(state), Ask::Write { order, .. }) => {
                 let record = (&state.record, state.record_revision);
                 self.agents[index].take(now, sent, record, None);
-                self.again(index, order);
+                self.renew_again(index, order);
             }
             (Said::Noted, Ask::Register) => self.agents[index].registered = true,
             _ => {}
@@ -241,7 +247,13 @@ impl World {
     }
 
     /// The mutation that mistakes a reading for a renewal.
-    fn renew_by_reading(&mut self, index: usize, sent: Mono, now: Mono, state: &crate::store::State) {
+    fn renew_by_reading(
+        &mut self,
+        index: usize,
+        sent: Mono,
+        now: Mono,
+        state: &crate::store::State,
+    ) {
         let record = (&state.record, state.record_revision);
         if state.record.site == self.agents[index].place.site {
             self.agents[index].take(now, sent, record, Some(sent));
@@ -249,7 +261,7 @@ impl World {
     }
 
     /// A renewal that met the sibling's goes on from what is there, if it is the same right.
-    fn again(&mut self, index: usize, order: Order) {
+    fn renew_again(&mut self, index: usize, order: Order) {
         let Some((record, revision)) = self.agents[index].authority.present() else {
             return;
         };

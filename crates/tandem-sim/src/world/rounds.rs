@@ -23,7 +23,10 @@ impl World {
         if !self.is_life(index, life) {
             return;
         }
-        let event = Event::Round { agent: small(index), life };
+        let event = Event::Round {
+            agent: small(index),
+            life,
+        };
         if self.agents[index].frozen > 0 {
             return self.push(STILL, event);
         }
@@ -51,7 +54,13 @@ impl World {
         if now >= self.agents[index].due.publish {
             self.agents[index].due.publish = now.after(self.policy.authority.renew() / 2);
             if let Some((delay, _)) = self.way_to_store(index) {
-                self.push(delay, Event::Publish { agent: small(index), life });
+                self.push(
+                    delay,
+                    Event::Publish {
+                        agent: small(index),
+                        life,
+                    },
+                );
             }
         }
         if now >= self.agents[index].due.probe {
@@ -60,13 +69,26 @@ impl World {
             for place in (0..3).filter(|place| *place != at) {
                 let delay = self.random.between(2 * MS, 40 * MS);
                 let place = small(place);
-                self.push(delay, Event::Probe { agent: small(index), life, place });
+                self.push(
+                    delay,
+                    Event::Probe {
+                        agent: small(index),
+                        life,
+                        place,
+                    },
+                );
             }
         }
         if at != WITNESS && now >= self.agents[index].due.look {
             self.agents[index].due.look = now.after(span(self.tempo.look));
             let delay = self.database_delay(at);
-            self.push(delay, Event::Look { agent: small(index), life });
+            self.push(
+                delay,
+                Event::Look {
+                    agent: small(index),
+                    life,
+                },
+            );
         }
     }
 
@@ -113,7 +135,10 @@ impl World {
             return;
         }
         let code = report.reason.code();
-        let known = self.agents[index].reason.as_ref().map(|reason| reason.code());
+        let known = self.agents[index]
+            .reason
+            .as_ref()
+            .map(|reason| reason.code());
         if known != Some(code) {
             let sentence = report.reason.sentence(Language::English);
             self.note(
@@ -145,7 +170,10 @@ impl World {
             .find(|_| asked);
         let other_site = self.agents[index].place.other == self.sites[place];
         if let Some(other) = answer.filter(|_| other_site && from != WITNESS) {
-            let seen = self.agents[other].look.as_ref().map(|look| look.seen.applied);
+            let seen = self.agents[other]
+                .look
+                .as_ref()
+                .map(|look| look.seen.applied);
             if let Some(applied) = seen.flatten() {
                 self.note_applied(index, applied);
             }
@@ -205,7 +233,11 @@ impl World {
     pub(crate) fn replicate(&mut self, site: usize) {
         let linked = self.feeds(site);
         let source = Self::other(site);
-        let most = if self.troubles.slow_apply[site] > 0 { 1 } else { usize::MAX / 2 };
+        let most = if self.troubles.slow_apply[site] > 0 {
+            1
+        } else {
+            usize::MAX / 2
+        };
         let from = self.sites[source];
         let (first, second) = self.databases.split_at_mut(1);
         let (target, source) = if site == 0 {
@@ -225,8 +257,7 @@ impl World {
         let timeout = self.policy.authority.call_timeout();
         let now = self.agents[index].now(self.at);
         let names = &self.names;
-        let Some(question) =
-            self.agents[index].ask_promises(epoch, peers, names, now, timeout)
+        let Some(question) = self.agents[index].ask_promises(epoch, peers, names, now, timeout)
         else {
             return;
         };
@@ -237,7 +268,13 @@ impl World {
             let sent = self.network.send(site, place, &mut self.random);
             if let Some(delay) = sent.filter(|_| admitted) {
                 let question = question.clone();
-                let plea = Plea { from: index, life, to, question, answer: None };
+                let plea = Plea {
+                    from: index,
+                    life,
+                    to,
+                    question,
+                    answer: None,
+                };
                 let slot = self.pleas.put(plea);
                 self.push(delay, Event::Promise { slot });
             }
@@ -272,12 +309,18 @@ impl World {
         }
     }
 
-    fn promised(&mut self, from: usize, life: u16, answer: &tandem_core::authority::promise::Promise) {
+    fn promised(
+        &mut self,
+        from: usize,
+        life: u16,
+        answer: &tandem_core::authority::promise::Promise,
+    ) {
         if !self.is_life(from, life) {
             return;
         }
         let now = self.agents[from].now(self.at);
         if self.agents[from].take_promise(answer, now) {
+            self.reached.promises += 1;
             self.drive(from);
         }
     }

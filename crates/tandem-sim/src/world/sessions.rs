@@ -23,7 +23,10 @@ impl World {
         if !gate.alive || gate.life != life {
             return;
         }
-        let event = Event::Asks { gate: small(index), life };
+        let event = Event::Asks {
+            gate: small(index),
+            life,
+        };
         if gate.frozen > 0 {
             return self.push(STILL, event);
         }
@@ -76,7 +79,11 @@ impl World {
         let ask = self.asks.take(slot).expect("it was there");
         let answer = ask.answer.expect("it was answered");
         let arrived = gate.clock.now(self.at);
-        let asked = if off!(GateCountsFromArrival) { arrived } else { ask.asked };
+        let asked = if off!(GateCountsFromArrival) {
+            arrived
+        } else {
+            ask.asked
+        };
         self.gates[index].hear(ask.agent % 2, asked, &answer, self.at);
     }
 
@@ -87,25 +94,29 @@ impl World {
         let gate = site * 2 + self.random.index(2);
         let number = u32::try_from(self.writes.len()).expect("few writes");
         self.writes.push(Write {
-            step: if direct { Step::Beginning } else { Step::Arriving },
+            step: if direct {
+                Step::Beginning
+            } else {
+                Step::Arriving
+            },
             gate: (!direct).then(|| small(gate)),
             hop: None,
             term: 0,
             away: 0,
             site: small(site),
             tries: 0,
-            begun: self.at,
             committed: None,
             epoch: 0,
             acknowledged: None,
             lost: false,
-            ended: false,
         });
         if let Some(delay) = self.network.send(OUTSIDE, site, &mut self.random) {
             self.push(delay, Event::Write { write: number });
         }
         self.judge_health();
-        let pause = self.random.between(self.tempo.client / 2, self.tempo.client * 3 / 2);
+        let pause = self
+            .random
+            .between(self.tempo.client / 2, self.tempo.client * 3 / 2);
         self.push(pause, Event::Client);
     }
 

@@ -17,15 +17,15 @@ use crate::event::{Event, Queue};
 use crate::fault::{self, Fault};
 use crate::gate::Gate;
 use crate::network::{AWS, GCP, Network, WITNESS};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Reached};
 use crate::random::Random;
 use crate::store::{AGENTS, State, Store};
 
-/// How long the world may take to be well again after everything was healed: a claim that cannot
-/// be prepared is given up after 30 s, and the other site counts a ttl after that.
 /// True time when the story begins: everybody has been up for an hour.
 pub(crate) const STARTED: At = 3600 * SECOND;
 
+/// How long the world may take to be well again after everything was healed: a claim that cannot
+/// be prepared is given up after 30 s, and the other site counts a ttl after that.
 const CONVERGE_MAX: At = 60 * SECOND;
 
 /// What is asked of a run.
@@ -102,7 +102,7 @@ fn shape(random: &mut Random) -> Shape {
         client: random.between(150, 900) * MS,
         direct: random.pick(&[0, 0, 100]),
     };
-    let horizon = random.between(3 * ttl_ms, 6 * ttl_ms) * MS;
+    let horizon = random.between(4 * ttl_ms, 12 * ttl_ms) * MS;
     let heal_at = random.chance(400).then_some(horizon);
     Shape {
         policy,
@@ -151,6 +151,7 @@ impl World {
             horizon: shape.horizon,
             heal_at: shape.heal_at,
             oracle: Oracle::default(),
+            reached: Reached::default(),
             events: 0,
             lives_of_store: 1,
             transcript: options.transcript.then(Vec::new),
@@ -173,11 +174,23 @@ impl World {
         }
         for index in 0..AGENTS {
             let delay = self.random.below(self.tempo.round);
-            self.push(delay, Event::Round { agent: small(index), life: 1 });
+            self.push(
+                delay,
+                Event::Round {
+                    agent: small(index),
+                    life: 1,
+                },
+            );
         }
         for gate in 0..4 {
             let delay = self.random.below(self.tempo.ask);
-            self.push(delay, Event::Asks { gate: small(gate), life: 1 });
+            self.push(
+                delay,
+                Event::Asks {
+                    gate: small(gate),
+                    life: 1,
+                },
+            );
         }
         for site in 0..2 {
             let delay = self.random.below(self.tempo.replicate);
@@ -199,7 +212,8 @@ impl World {
         for index in 0..self.faults.len() {
             let Fault { at, until, .. } = self.faults[index];
             let number = small(index);
-            self.queue.push(started + at, Event::Fault { fault: number });
+            self.queue
+                .push(started + at, Event::Fault { fault: number });
             self.queue
                 .push(started + until.min(heal), Event::Heal { fault: number });
         }
@@ -284,7 +298,12 @@ fn agents(
 fn gates(sites: &[SiteId; 3], policy: &Policy, clocks: &[Clock]) -> Vec<Gate> {
     let gate = |index: usize| {
         let site = index / 2;
-        Gate::new(site, sites[site], policy.authority.hold(), clocks[5 + index])
+        Gate::new(
+            site,
+            sites[site],
+            policy.authority.hold(),
+            clocks[5 + index],
+        )
     };
     (0..4).map(gate).collect()
 }
