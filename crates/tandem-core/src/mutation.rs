@@ -121,8 +121,6 @@ mutations! {
     FenceWithoutOpen "fence-without-open",
     /// `fenced` is published before a full ttl was counted on `switching` (C2).
     FenceAtOnce "fence-at-once",
-    /// No sessions counts as a fence although the guard was not closed (C3).
-    EmptyIsFence "empty-is-fence",
     /// The target opens before it applied the barrier.
     BarrierUnchecked "barrier-unchecked",
 }

@@ -354,7 +354,9 @@ impl Agent {
             database: self.look.as_ref(),
             observations: &self.observations,
             peers: &self.peers,
+            agent: &self.name,
             roster,
+            edge: None,
             other_end: self.other_end,
             done: self.done,
         }

@@ -342,6 +342,7 @@ impl Database {
             tables_ready: found.ready,
             tables_total: TABLES,
             origin: Some(Lsn(found.applied as u64)),
+            received: (found.received == found.applied).then_some(Lsn(found.applied as u64)),
             apply_errors: 0,
         });
         let slot = self.slot.map(|slot| SlotSeen {

@@ -69,7 +69,7 @@ fn must_wait(context: &Context<'_>) -> Option<Reason> {
         let left_ms = millis(start);
         return Some(Reason::StartWait { epoch, left_ms });
     }
-    (!promise.is_zero()).then_some(Reason::PromiseBinds {
+    (!promise.is_zero() && !off!(PromiseAllowsOpening)).then_some(Reason::PromiseBinds {
         epoch,
         left_ms: millis(promise),
     })
@@ -79,6 +79,7 @@ impl Context<'_> {
     /// Nothing has to be prepared by the site that was the last to be open.
     fn is_prepared(&self, database: &DatabaseSeen) -> bool {
         self.record.last_open.site == self.record.site
+            || off!(OpenUnprepared)
             || database
                 .prepared
                 .is_some_and(|prepared| prepared.epoch == self.record.epoch)
@@ -172,7 +173,7 @@ fn close(context: &Context<'_>, draft: &mut Draft) -> Reason {
         return take_back(context, draft);
     }
     let emptied = seen.done.closed == Some(epoch) && seen.done.emptied == Some(epoch);
-    let ended = emptied || authority.is_expired(*now);
+    let ended = emptied || authority.is_expired(*now) || off!(FenceAtOnce);
     let barrier = seen.done.barrier.filter(|(of, _)| *of == epoch);
     if seen.done.closed != Some(epoch) {
         draft.act(Action::CloseGuard { epoch });

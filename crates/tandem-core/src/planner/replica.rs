@@ -22,7 +22,8 @@ pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
     let Context {
         seen, now, record, ..
     } = context;
-    if record.phase == Phase::Claimed && record.last_open.site == seen.place.site {
+    let own = record.last_open.site == seen.place.site || off!(AnybodyReclaims);
+    if record.phase == Phase::Claimed && own {
         return watch_a_claim(context, draft);
     }
     let Some(database) = seen.database_now(*now) else {
@@ -35,7 +36,7 @@ pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
         .is_some_and(|prepared| prepared.epoch >= record.epoch);
     match (database.subscription, record.fence) {
         (None, _) => fenced(context),
-        _ if opened_here => fenced(context),
+        _ if opened_here && !off!(ForgetFence) => fenced(context),
         (Some(subscription), Some(fence)) if record.phase == Phase::Fenced => {
             act_on_fence(context, subscription, fence, draft)
         }

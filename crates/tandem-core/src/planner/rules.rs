@@ -244,8 +244,25 @@ fn barrier_of_log(context: &Context<'_>) -> bool {
 fn rules<const N: usize>(asked: [(SafetyRule, bool); N]) -> Vec<Rule> {
     asked
         .into_iter()
-        .map(|(rule, passed)| Rule { rule, passed })
+        .map(|(rule, passed)| Rule {
+            rule,
+            passed: passed || is_taken_away(rule),
+        })
         .collect()
+}
+
+/// Whether a test took this rule away.
+fn is_taken_away(rule: SafetyRule) -> bool {
+    match rule {
+        SafetyRule::ModeAutomatic => off!(ModeUnchecked),
+        SafetyRule::WitnessAgrees => off!(WitnessUnasked),
+        SafetyRule::ExposureBounded => off!(ExposureUnchecked),
+        SafetyRule::TablesReady => off!(TablesUnchecked),
+        SafetyRule::SchemasEqual => off!(SchemasUnchecked),
+        SafetyRule::AntiFlap => off!(NoAntiFlap),
+        SafetyRule::BarrierApplied => off!(BarrierUnchecked),
+        _ => false,
+    }
 }
 
 fn may_promote_again(context: &Context<'_>) -> bool {
