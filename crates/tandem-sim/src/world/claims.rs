@@ -8,7 +8,7 @@ use tandem_core::planner::{Purpose, RequestKind};
 
 use super::World;
 use crate::clock::{At, MS, SECOND};
-use crate::database::{Lease, TABLES};
+use crate::database::{Entry, Lease, TABLES};
 use crate::fault::{Fault, Kind};
 
 /// The edge turns a pool off after a row of failed probes, and gates learn within an ask.
@@ -258,7 +258,10 @@ impl World {
         // A site whose agents live and say that its database is silent needs no witness.
         // Nor does one whose whole log is here (rule 8: agents dead, database well).
         let source = &self.databases[Self::other(site)];
-        let complete = subscription.is_some_and(|found| found.applied == source.log.len());
+        let complete = subscription.is_some_and(|found| {
+            let rest = source.log.get(found.applied..).unwrap_or_default();
+            !rest.iter().any(|entry| matches!(entry, Entry::Write(_)))
+        });
         let silent = complete || !source.answers();
         if !silent && lost.is_none_or(|lost| at - lost > WITNESS_VIEW_MAX) {
             self.fail(
