@@ -291,11 +291,11 @@ fn is_place(name: &str) -> bool {
 fn bend(lab: &Lab, name: &str, change: &LinkChange) -> Result<()> {
     let link = lab.link(name)?;
     if change.heal {
-        link.heal();
+        link.heal()?;
     }
     match change.cut {
-        Some(cut) if change.one_way => link.cut_one_way(cut),
-        Some(cut) => link.cut(cut),
+        Some(cut) if change.one_way => link.cut_one_way(cut)?,
+        Some(cut) => link.cut(cut)?,
         None => {}
     }
     if change.delay_ms.is_some() || change.jitter_ms.is_some() {
@@ -304,10 +304,10 @@ fn bend(lab: &Lab, name: &str, change: &LinkChange) -> Result<()> {
         link.delay(
             chosen(change.delay_ms, delay),
             chosen(change.jitter_ms, jitter),
-        );
+        )?;
     }
     if let Some(rate) = change.bytes_per_second {
-        link.capacity((rate > 0).then_some(rate));
+        link.capacity((rate > 0).then_some(rate))?;
     }
     Ok(())
 }

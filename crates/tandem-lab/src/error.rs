@@ -67,6 +67,14 @@ pub enum Error {
     /// No port could be bound.
     #[error("cannot bind a port of 127.0.0.1")]
     Port(#[source] io::Error),
+    /// The kernel's network did not take a step.
+    #[error("cannot {step}: {said}")]
+    Network {
+        /// What was tried.
+        step: &'static str,
+        /// What the program said.
+        said: String,
+    },
     /// A certificate could not be made.
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),

@@ -1,6 +1,7 @@
 //! The smallest HTTP client that can ask a process of ours whether it lives.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,34 +21,34 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// `GET path` at `port` of loopback.
-pub(crate) async fn get(port: u16, path: &str) -> io::Result<Answer> {
+/// `GET path` at `server`.
+pub(crate) async fn get(server: SocketAddr, path: &str) -> io::Result<Answer> {
     ask(
-        port,
-        &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"),
+        server,
+        &format!("GET {path} HTTP/1.0\r\nHost: {server}\r\n\r\n"),
     )
     .await
 }
 
 /// `POST path` with a JSON body.
-pub(crate) async fn post(port: u16, path: &str, json: &str) -> io::Result<Answer> {
+pub(crate) async fn post(server: SocketAddr, path: &str, json: &str) -> io::Result<Answer> {
     let length = json.len();
-    let head = format!("POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json");
+    let head = format!("POST {path} HTTP/1.0\r\nHost: {server}\r\nContent-Type: application/json");
     ask(
-        port,
+        server,
         &format!("{head}\r\nContent-Length: {length}\r\n\r\n{json}"),
     )
     .await
 }
 
-async fn ask(port: u16, question: &str) -> io::Result<Answer> {
-    let asked = timeout(BOUND, exchange(port, question)).await;
+async fn ask(server: SocketAddr, question: &str) -> io::Result<Answer> {
+    let asked = timeout(BOUND, exchange(server, question)).await;
     let text = asked.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer"))??;
     parse(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no HTTP answer"))
 }
 
-async fn exchange(port: u16, question: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+async fn exchange(server: SocketAddr, question: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(server).await?;
     stream.write_all(question.as_bytes()).await?;
     let mut answer = Vec::new();
     stream

@@ -15,6 +15,7 @@ mod error;
 mod http;
 pub mod lab;
 pub mod links;
+pub mod namespaces;
 pub mod ports;
 pub mod process;
 pub mod servers;

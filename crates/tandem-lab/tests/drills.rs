@@ -43,6 +43,7 @@ fn plan(name: &str, after_s: u32, folder: &Path) -> Plan {
         patience: 100.0,
         folder: folder.to_path_buf(),
         base_port: free_base(),
+        stand: None,
         keep_lab: false,
         command: String::new(),
     }

@@ -93,7 +93,7 @@ async fn a_lab_comes_up_obeys_and_leaves_nothing() {
     lab.start_site("gcp").await.unwrap();
     assert_eq!(state(&lab, "gcp.postgres"), ProcessState::Running);
 
-    lab.link("aws-gcp").unwrap().cut(Cut::Drop);
+    lab.link("aws-gcp").unwrap().cut(Cut::Drop).unwrap();
     assert_eq!(lab.status().links.len(), 2, "both ways");
     lab.isolate("gcp", Cut::Reset).unwrap();
     assert_eq!(lab.status().links.len(), 6, "both ways to three others");

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::evidence::Machine;
+use crate::lab::NetworkKind;
 
 /// The machine as it is now.
 pub fn machine() -> Machine {
@@ -66,11 +67,19 @@ pub(crate) fn wall_seconds() -> u64 {
 }
 
 /// What a run in a lab says nothing about.
-pub(crate) fn unproven() -> Vec<String> {
+pub(crate) fn unproven(network: NetworkKind) -> Vec<String> {
+    let links = match network {
+        NetworkKind::Userland => {
+            "round trips, jitter and loss between real clouds; the lab's links are userland wires and cannot drop a SYN"
+        }
+        NetworkKind::Namespaces => {
+            "round trips, jitter and loss between real clouds; the lab's links are pairs of devices in one kernel"
+        }
+    };
     let said = [
         "how long real cloud APIs (databases, load balancers, DNS) take, and whether they answer at all on a bad day",
         "how fast a real edge network learns that a pool is unhealthy (a real one may be 75 s late)",
-        "round trips, jitter and loss between real clouds; the lab's links are userland wires and cannot drop a SYN",
+        links,
         "quotas, capacity and cold caches when one cloud carries everything",
         "independent clocks: every process of the lab shares one",
         "the people: who is called, who decides, who is absent",

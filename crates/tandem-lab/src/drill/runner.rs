@@ -360,6 +360,7 @@ fn report(
             started: wall,
             finished: circumstances::wall(),
             patience: order.patience,
+            network: stage.network(),
             links: stage.links(),
             command: order.command.clone(),
         },
@@ -382,7 +383,7 @@ fn report(
         versions: stage.versions(),
         configuration: stage.configuration()?,
         machine,
-        unproven: circumstances::unproven(),
+        unproven: circumstances::unproven(stage.network()),
     })
 }
 

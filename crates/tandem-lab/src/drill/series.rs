@@ -18,6 +18,7 @@ use super::runner::{self, Order};
 use super::stage::Stage;
 use super::{Error, Stop};
 use crate::lab::{Lab, LabOptions};
+use crate::namespaces::Stand;
 
 /// What a person asked for.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// The lab's first port.
     pub base_port: u16,
+    /// Where this process stands, for a lab of network namespaces.
+    pub stand: Option<Stand>,
     /// Leave the lab running after the last run, until a person ends it.
     pub keep_lab: bool,
     /// The command that repeats the series.
@@ -70,15 +73,17 @@ impl Plan {
 /// A lab for drills, started when it is first needed.
 pub struct Theatre {
     base_port: u16,
+    stand: Option<Stand>,
     stage: Option<Stage>,
     fresh: bool,
 }
 
 impl Theatre {
-    /// No lab yet.
-    pub fn new(base_port: u16) -> Self {
+    /// No lab yet; with `stand` it will be one of network namespaces.
+    pub fn new(base_port: u16, stand: Option<Stand>) -> Self {
         Self {
             base_port,
+            stand,
             stage: None,
             fresh: false,
         }
@@ -115,11 +120,11 @@ impl Theatre {
                 "starting"
             }
         )));
-        let base_port = self.base_port;
+        let options = options(self.base_port, self.stand.clone());
         let fresh = async {
             match stage {
                 Some(stage) => stage.reset().await,
-                None => Stage::new(Lab::start(options(base_port)).await?),
+                None => Stage::new(Lab::start(options).await?),
             }
         };
         // Dropping a lab that is starting kills it and removes its folder.
@@ -143,9 +148,12 @@ impl Theatre {
     }
 }
 
-fn options(base_port: u16) -> LabOptions {
+fn options(base_port: u16, stand: Option<Stand>) -> LabOptions {
+    let usual = LabOptions::default().shape;
     LabOptions {
         base_port,
+        shape: stand.as_ref().map_or(usual, |stand| stand.fitting(usual)),
+        stand,
         progress: Arc::new(|line: &str| eprintln!("  {line}")),
         ..LabOptions::default()
     }
@@ -171,7 +179,7 @@ fn sites(drill: &Drill) -> Vec<SiteId> {
 /// # Errors
 /// The first error of the runner; evidence of earlier runs stays.
 pub async fn run(plan: &Plan, tell: Tell<'_>, stop: &Stop) -> Result<Vec<Report>, Error> {
-    let mut theatre = Theatre::new(plan.base_port);
+    let mut theatre = Theatre::new(plan.base_port, plan.stand.clone());
     let result = runs(plan, &mut theatre, tell, stop).await;
     if plan.keep_lab && theatre.stage.is_some() && result.is_ok() {
         tell(&Progress::Phase(format!(
@@ -225,6 +233,7 @@ mod tests {
             patience: 1.0,
             folder: PathBuf::from("evidence"),
             base_port: 21_000,
+            stand: None,
             keep_lab: false,
             command: String::new(),
         };

@@ -19,8 +19,8 @@ use tokio_postgres::Config;
 use super::inside::Way;
 use super::observe::Watched;
 use super::{Error, circumstances, client, journal};
-use crate::lab::{Endpoints, Lab, SiteEndpoints};
-use crate::links::Cut;
+use crate::lab::{Endpoints, Lab, NetworkKind, SiteEndpoints};
+use crate::links::{Cut, Shape};
 use crate::servers::{Binaries, SUPERUSER};
 
 /// How long one question to an agent or a gate may take.
@@ -135,10 +135,10 @@ impl Stage {
             Action::RestartProcess { process } => lab.restart_process(process).await?,
             Action::Freeze { process } => lab.freeze(process).await?,
             Action::Thaw { process } => lab.thaw(process).await?,
-            Action::HealLink { link } => lab.link(link)?.heal(),
+            Action::HealLink { link } => lab.link(link)?.heal()?,
             Action::CutLink { link, how, towards } => match towards {
                 Some(place) => lab.link(link)?.cut_towards(*place, cut(*how))?,
-                None => lab.link(link)?.cut(cut(*how)),
+                None => lab.link(link)?.cut(cut(*how))?,
             },
             Action::Isolate { site, how } => lab.isolate(site.as_str(), cut(*how))?,
             Action::HealSite { site } => self.heal_site(*site)?,
@@ -173,14 +173,15 @@ impl Stage {
         let at = self.site(site);
         // A file that cannot be read shows itself as a refused password.
         let password = fs::read_to_string(&at.superuser_password_file).unwrap_or_default();
-        let mut config = self.door(at.postgres_port);
+        let mut config = self.door(at, at.postgres_port);
         config.user(SUPERUSER).password(password.trim_end());
         config
     }
 
     /// The site's database as the application, past every gate.
     pub(super) fn direct(&self, site: SiteId) -> Config {
-        self.door(self.site(site).postgres_port)
+        let at = self.site(site);
+        self.door(at, at.postgres_port)
     }
 
     /// The ports at which the site's gates take sessions that other gates forward.
@@ -200,7 +201,7 @@ impl Stage {
         let door = |gate: &tandem_core::config::Gate| {
             Some((
                 format!("peer port of {}", gate.name),
-                self.door(port(&gate.peer_listen)?),
+                self.door(self.site(site), port(&gate.peer_listen)?),
             ))
         };
         gates.iter().filter_map(door).collect()
@@ -208,17 +209,17 @@ impl Stage {
 
     /// The ports at which the site's gates take its application's write sessions.
     pub(super) fn write_doors(&self, site: SiteId) -> Vec<(String, Config)> {
-        let gates = &self.site(site).gates;
-        gates
+        let at = self.site(site);
+        at.gates
             .iter()
-            .map(|(name, gate)| (name.clone(), self.door(gate.rw_port)))
+            .map(|(name, gate)| (name.clone(), self.door(at, gate.rw_port)))
             .collect()
     }
 
-    fn door(&self, port: u16) -> Config {
+    fn door(&self, at: &SiteEndpoints, port: u16) -> Config {
         let mut config = Config::new();
         config
-            .host("127.0.0.1")
+            .host(at.address.to_string())
             .port(port)
             .dbname(&self.endpoints.database);
         config
@@ -413,9 +414,31 @@ impl Stage {
         files.into_iter().map(shown).collect()
     }
 
-    /// How the links are made.
+    /// What joins the places.
+    pub(super) fn network(&self) -> NetworkKind {
+        self.lab.network()
+    }
+
+    /// How the links are made, and what they do at the start.
     pub(super) fn links(&self) -> String {
-        "userland wires on loopback: 2 ms and up to 1 ms of jitter between sites and witness, none to clients".to_owned()
+        let Shape { delay, jitter, .. } = self.lab.usual_shape();
+        let made = match self.network() {
+            NetworkKind::Userland => {
+                "userland wires on loopback, which accept a connection even when they are cut"
+            }
+            NetworkKind::Namespaces => {
+                "a network namespace for each place, cut by dropping or refusing packets"
+            }
+        };
+        let late = if (delay + jitter).is_zero() {
+            "no delay".to_owned()
+        } else {
+            let [delay, jitter] = [delay, jitter].map(|span| span.as_secs_f64() * 1_000.0);
+            format!(
+                "{delay} ms and up to {jitter} ms of jitter between sites and witness, none to clients"
+            )
+        };
+        format!("{made}; {late}")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where everything of a lab is, for drills and people.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ pub struct Endpoints {
     pub logs: PathBuf,
     /// `tandem.toml` as seen from outside, every address direct.
     pub config: PathBuf,
-    /// Where clients go: `http://127.0.0.1:port`.
+    /// Where clients go: `http://ADDRESS:PORT`.
     pub edge: String,
     /// The edge's admin API.
     pub edge_admin: String,
@@ -42,6 +43,8 @@ pub struct Endpoints {
 pub struct SiteEndpoints {
     /// What `X-Cloud-Provider` says.
     pub cloud: String,
+    /// Where its processes listen.
+    pub address: Ipv4Addr,
     /// PostgreSQL, directly.
     pub postgres_port: u16,
     /// The file with the password of `postgres`.
@@ -75,22 +78,27 @@ impl Layout {
             folder: self.folder.clone(),
             logs: self.file("logs"),
             config: self.config_file(outside()),
-            edge: url(self.edge),
-            edge_admin: url(self.edge_admin),
+            edge: self.url(outside(), self.edge),
+            edge_admin: self.url(outside(), self.edge_admin),
             sites: self
                 .sites
                 .iter()
                 .map(|(name, ports)| (*name, self.site_of(*name, ports)))
                 .collect(),
             witness: witness(),
-            witness_agent: url(self.witness_agent.api.port),
+            witness_agent: self.url(witness(), self.witness_agent.api.port),
             database: DATABASE.into(),
             application_role: APPLICATION_ROLE.into(),
             application_password: self.secret("application")?,
         })
     }
 
+    pub(crate) fn url(&self, place: Place, port: u16) -> String {
+        format!("http://{}", self.at(place, port))
+    }
+
     fn site_of(&self, site: Place, ports: &SitePorts) -> SiteEndpoints {
+        let url = |port| self.url(site, port);
         let gates = ports.gates.iter().map(|gate| GateEndpoints {
             rw_port: gate.rw,
             ro_port: gate.ro,
@@ -98,6 +106,7 @@ impl Layout {
         });
         SiteEndpoints {
             cloud: cloud(site),
+            address: self.host(site).address,
             postgres_port: ports.postgres.port,
             superuser_password_file: self.superuser_password_file(site),
             redis_port: ports.redis,
@@ -111,10 +120,6 @@ impl Layout {
             crms: numbered(site, "crm", ports.crms.iter().map(|crm| url(crm.port))),
         }
     }
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }
 
 fn numbered<T>(site: Place, kind: &str, items: impl Iterator<Item = T>) -> BTreeMap<String, T> {

@@ -36,13 +36,11 @@ impl Lab {
 
     fn bend_around(&self, site: &str, cut: Option<Cut>) -> Result<()> {
         let at = self.member(site)?;
-        let touching = self
-            .net
-            .wires()
-            .filter(|(from, to, _)| *from == at || *to == at);
-        touching
-            .into_iter()
-            .for_each(|(_, _, wire)| wire.change(|shape| shape.cut = cut));
+        let ways = self.network.shapes().into_iter();
+        let touching = ways.filter(|(from, to, _)| *from == at || *to == at);
+        for (from, to, _) in touching {
+            self.network.change((from, to), |shape| shape.cut = cut)?;
+        }
         Ok(())
     }
 

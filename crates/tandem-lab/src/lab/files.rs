@@ -11,9 +11,9 @@ use tandem_core::config::{
     Policy, Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
 };
 
-use super::layout::{AgentPorts, GatePorts, Layout, SitePorts, local, outside, place, witness};
+use super::layout::{AgentPorts, GatePorts, Layout, SitePorts, outside, place, witness};
 use crate::links::Place;
-use crate::process::{password, write_secret};
+use crate::process::{Host, password, write_secret};
 use crate::servers::SUPERUSER;
 use crate::{Error, Result};
 
@@ -109,7 +109,7 @@ impl Layout {
             cloud: cloud(name),
             postgres: Postgres {
                 host: postgres_host(name),
-                address: Some("127.0.0.1".into()),
+                address: Some(self.host(name).address.to_string()),
                 port: ports.postgres.seen_from(seer),
                 replication_sslmode: SslMode::VerifyFull,
                 ca_file: Some(text(self.file("ca.crt"))),
@@ -134,9 +134,9 @@ impl Layout {
             .join(format!("agent-{}", ports.name));
         Agent {
             name: ports.name.clone(),
-            listen: local(ports.api.port),
+            listen: ports.api.socket().to_string(),
             address: ports.api.address(seer),
-            relay_listen: ports.relay.map(local),
+            relay_listen: ports.relay.map(|port| self.at(ports.api.at, port)),
             state_dir: folder.display().to_string(),
         }
     }
@@ -151,8 +151,9 @@ impl Layout {
         let names: Vec<_> = self.sites.keys().map(ToString::to_string).collect();
         let weights: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), 0.5)).collect();
         json!({
-            "listen": local(self.edge),
-            "admin_listen": local(self.edge_admin),
+            "listen": self.at(outside(), self.edge),
+            // The edge takes orders from its own machine alone.
+            "admin_listen": Host::default().at(self.edge_admin).to_string(),
             "writes_header": "x-writes",
             "probes": { "interval_ms": 500, "timeout_ms": 450 },
             "monitors": [{
@@ -179,6 +180,7 @@ impl Layout {
         index: usize,
     ) -> Result<Vec<(String, String)>> {
         let ports = &self.sites[&site];
+        let local = |port: u16| self.at(site, port);
         let list = |ports: Vec<u16>| ports.into_iter().map(local).collect::<Vec<_>>().join(",");
         let writable = list(ports.gates.iter().map(|gate| gate.rw).collect());
         let readable = list(ports.gates.iter().map(|gate| gate.ro).collect());
@@ -210,6 +212,7 @@ impl Layout {
 }
 
 fn gate(ports: &GatePorts, seer: Place) -> Gate {
+    let local = |port: u16| ports.peer.host.at(port).to_string();
     Gate {
         name: ports.name.clone(),
         rw_listen: local(ports.rw),
@@ -224,7 +227,7 @@ fn gate(ports: &GatePorts, seer: Place) -> Gate {
 fn pool(site: Place, ports: &SitePorts) -> serde_json::Value {
     let origin = |(index, crm): (usize, &super::layout::Endpoint)| {
         let name = format!("{site}-crm-{}", index + 1);
-        json!({ "name": name, "address": "127.0.0.1", "port": crm.seen_from(outside()) })
+        json!({ "name": name, "address": crm.host.address.to_string(), "port": crm.seen_from(outside()) })
     };
     let origins: Vec<_> = ports.crms.iter().enumerate().map(origin).collect();
     let id = site.to_string();
@@ -298,20 +301,23 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::network::NetworkKind;
 
     #[test]
     fn every_place_gets_a_configuration_without_faults() {
-        let layout = Layout::new(Path::new("/tmp/lab"), 21_000);
-        for seer in layout.members().chain([outside()]) {
-            let config = layout.config(seer);
-            let text = toml::to_string(&config).expect("plain TOML");
-            assert_eq!(Config::parse(&text), Ok(config), "as seen from {seer}");
+        for network in [NetworkKind::Userland, NetworkKind::Namespaces] {
+            let layout = Layout::new(Path::new("/tmp/lab"), 21_000, network);
+            for seer in layout.members().chain([outside()]) {
+                let config = layout.config(seer);
+                let text = toml::to_string(&config).expect("plain TOML");
+                assert_eq!(Config::parse(&text), Ok(config), "as seen from {seer}");
+            }
         }
     }
 
     #[test]
     fn the_edge_file_names_both_clouds() {
-        let layout = Layout::new(Path::new("/tmp/lab"), 21_000);
+        let layout = Layout::new(Path::new("/tmp/lab"), 21_000, NetworkKind::Userland);
         let text = layout.edge().to_string();
         assert!(
             text.contains(r#""cloud":"AWS""#) && text.contains(r#""cloud":"GCP""#),

@@ -5,9 +5,12 @@
 //! so that a prepared copy fits and a person can learn them by heart.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::network::NetworkKind;
 use crate::links::Place;
+use crate::process::Host;
 
 /// Agents, gates and application instances a site.
 pub(crate) const TWINS: usize = 2;
@@ -16,7 +19,9 @@ pub(crate) const TWINS: usize = 2;
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub(crate) at: Place,
+    pub(crate) host: Host,
     pub(crate) port: u16,
+    /// None where places reach each other by address.
     pub(crate) links: BTreeMap<Place, u16>,
 }
 
@@ -28,13 +33,13 @@ impl Endpoint {
 
     /// Its address as seen from `place`.
     pub(crate) fn address(&self, place: Place) -> String {
-        local(self.seen_from(place))
+        self.host.at(self.seen_from(place)).to_string()
     }
-}
 
-/// `127.0.0.1:port`.
-pub(crate) fn local(port: u16) -> String {
-    format!("127.0.0.1:{port}")
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> SocketAddr {
+        self.host.at(self.port)
+    }
 }
 
 /// A member of etcd.
@@ -81,6 +86,7 @@ pub(crate) struct Layout {
     pub(crate) folder: PathBuf,
     /// Where etcd's data lie: in memory if the machine has such a folder.
     pub(crate) memory: PathBuf,
+    pub(crate) network: NetworkKind,
     pub(crate) base_port: u16,
     pub(crate) end_port: u16,
     pub(crate) sites: BTreeMap<Place, SitePorts>,
@@ -105,6 +111,12 @@ pub(crate) fn witness() -> Place {
     place("witness")
 }
 
+/// Every place.
+pub(crate) fn places() -> Vec<Place> {
+    let [aws, gcp] = sites();
+    vec![aws, gcp, witness(), outside()]
+}
+
 /// Where clients and the edge are.
 pub(crate) fn outside() -> Place {
     place("outside")
@@ -112,8 +124,12 @@ pub(crate) fn outside() -> Place {
 
 impl Layout {
     /// The lab in `folder` with ports from `base_port` on.
-    pub(crate) fn new(folder: &Path, base_port: u16) -> Self {
-        let mut counter = Counter { next: base_port };
+    pub(crate) fn new(folder: &Path, base_port: u16, network: NetworkKind) -> Self {
+        let mut counter = Counter {
+            network,
+            base_port,
+            next: base_port,
+        };
         let (edge, edge_admin) = (counter.port(), counter.port());
         let sites = sites().map(|site| (site, counter.site(site))).into();
         let witness_store = counter.store(witness());
@@ -121,6 +137,7 @@ impl Layout {
         Self {
             folder: folder.to_path_buf(),
             memory: memory_folder(folder),
+            network,
             base_port,
             end_port: counter.next,
             sites,
@@ -129,6 +146,28 @@ impl Layout {
             edge,
             edge_admin,
         }
+    }
+
+    /// Where the processes of `place` stand.
+    pub(crate) fn host(&self, place: Place) -> Host {
+        self.network.host(self.base_port, place)
+    }
+
+    /// `address:port` at `place`.
+    pub(crate) fn at(&self, place: Place, port: u16) -> String {
+        self.host(place).at(port).to_string()
+    }
+
+    /// The address of `member` that it tells all other members of etcd.
+    pub(crate) fn advertised_peer(&self, member: Place) -> String {
+        let store = self.store(member);
+        let has_forwards = self.network.has_forwards();
+        let port = if has_forwards {
+            store.peer_link
+        } else {
+            store.peer
+        };
+        self.at(member, port)
     }
 
     pub(crate) fn file(&self, path: impl AsRef<Path>) -> PathBuf {
@@ -179,6 +218,8 @@ fn memory_folder(folder: &Path) -> PathBuf {
 
 /// Hands out ports in order.
 struct Counter {
+    network: NetworkKind,
+    base_port: u16,
     next: u16,
 }
 
@@ -192,8 +233,19 @@ impl Counter {
     fn endpoint(&mut self, at: Place, dialers: &[Place]) -> Endpoint {
         let port = self.port();
         let others = dialers.iter().filter(|place| **place != at);
-        let links = others.map(|place| (*place, self.port())).collect();
-        Endpoint { at, port, links }
+        let links = others.map(|place| (*place, self.port()));
+        let mut links: BTreeMap<_, _> = links.collect();
+        if !self.network.has_forwards() {
+            // Their ports stay free, so that a port means the same in every lab.
+            links.clear();
+        }
+        let host = self.network.host(self.base_port, at);
+        Endpoint {
+            at,
+            host,
+            port,
+            links,
+        }
     }
 
     /// Reached from both sites and the witness.
@@ -253,7 +305,7 @@ mod tests {
 
     #[test]
     fn every_port_is_used_once() {
-        let layout = Layout::new(Path::new("/tmp/lab"), 21_000);
+        let layout = Layout::new(Path::new("/tmp/lab"), 21_000, NetworkKind::Userland);
         let mut ports = vec![layout.edge, layout.edge_admin];
         for endpoint in layout.endpoints() {
             ports.push(endpoint.port);
@@ -275,12 +327,27 @@ mod tests {
 
     #[test]
     fn a_site_sees_itself_directly_and_others_over_links() {
-        let layout = Layout::new(Path::new("/tmp/lab"), 21_000);
+        let layout = Layout::new(Path::new("/tmp/lab"), 21_000, NetworkKind::Userland);
         let [aws, gcp] = sites();
         let postgres = &layout.sites[&aws].postgres;
         assert_eq!(postgres.seen_from(aws), postgres.port);
         assert_eq!(postgres.seen_from(outside()), postgres.port);
         assert_ne!(postgres.seen_from(gcp), postgres.port);
         assert_ne!(postgres.seen_from(gcp), postgres.seen_from(witness()));
+    }
+
+    #[test]
+    fn in_namespaces_everybody_sees_the_same_address() {
+        let layout = Layout::new(Path::new("/tmp/lab"), 21_000, NetworkKind::Namespaces);
+        let [aws, gcp] = sites();
+        let postgres = &layout.sites[&aws].postgres;
+        let wires = Layout::new(Path::new("/tmp/lab"), 21_000, NetworkKind::Userland);
+        assert_eq!(postgres.port, wires.sites[&aws].postgres.port);
+        for seer in [aws, gcp, witness(), outside()] {
+            let expected = format!("198.18.0.1:{}", postgres.port);
+            assert_eq!(postgres.address(seer), expected);
+        }
+        assert_eq!(postgres.host.namespace.as_deref(), Some("tandem-21000-aws"));
+        assert_ne!(layout.host(aws).address, layout.host(gcp).address);
     }
 }

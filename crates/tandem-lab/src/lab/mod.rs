@@ -14,6 +14,7 @@ mod faults;
 mod files;
 mod layout;
 mod link;
+mod network;
 mod prepare;
 mod ready;
 mod roster;
@@ -30,16 +31,19 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::links::{Census, Dialer, Forward, Net, Place, Shape};
+use crate::links::{Place, Shape};
+use crate::namespaces::Stand;
 use crate::process::strike_all;
 use crate::{Error, Result};
 use check::Programs;
 use layout::{Layout, outside};
+use network::Network;
 use roster::Roster;
 use unit::{Kind, STAGES, Unit};
 
 pub use endpoints::{Endpoints, GateEndpoints, SiteEndpoints};
 pub use link::Link;
+pub use network::NetworkKind;
 pub use status::{LinkStatus, ProcessState, ProcessStatus, Status};
 
 /// The base port if none is given.
@@ -65,8 +69,11 @@ pub struct LabOptions {
     pub binaries: Option<PathBuf>,
     /// What the wires between sites and witness do.
     pub shape: Shape,
-    /// Drives jitter.
+    /// Drives the jitter of userland wires.
     pub seed: u64,
+    /// Where this process stands, for a lab whose places are network namespaces; without it the
+    /// lab's network is of userland wires.
+    pub stand: Option<Stand>,
     /// Told what starts, what is waited for and why.
     pub progress: Progress,
 }
@@ -84,6 +91,7 @@ impl Default for LabOptions {
             binaries: None,
             shape,
             seed: 1,
+            stand: None,
             progress: Arc::new(|line| tracing::info!("{line}")),
         }
     }
@@ -106,9 +114,7 @@ pub fn sweep(folder: &Path) -> Result<bool> {
 pub struct Lab {
     // Dropped first: processes, then wires, then the folder's lock.
     units: BTreeMap<String, Arc<Unit>>,
-    _forwards: Vec<Forward>,
-    net: Net,
-    census: Census,
+    network: Network,
     layout: Layout,
     programs: Programs,
     options: LabOptions,
@@ -145,7 +151,8 @@ impl Lab {
             .folder
             .clone()
             .unwrap_or_else(|| folder_of(options.base_port));
-        let layout = Layout::new(&folder, options.base_port);
+        let kind = NetworkKind::of(options.stand.as_ref());
+        let layout = Layout::new(&folder, options.base_port, kind);
         if sweep(&folder)? {
             (options.progress)("cleaned up what an earlier lab had left");
         }
@@ -154,15 +161,18 @@ impl Lab {
             .clone()
             .map_or_else(check::own_folder, Ok)?;
         let programs = check::check(&layout, &own)?;
-        let roster = Roster::open(&folder, &layout.memory, options.base_port)?;
-        let census = Census::default();
-        let net = net(&layout, &options);
-        let forwards = forwards(&layout, &net, &census).await?;
+        if let Some(stand) = &options.stand {
+            stand.expect(&options.shape)?;
+        }
+        let roster = Roster::open(&layout)?;
+        let network = Network::open(&layout, &options).await;
+        let network = network.inspect_err(|_| {
+            // What stays is cleaned up by the next start.
+            let _ = roster.remove();
+        })?;
         Ok(Self {
             units: BTreeMap::new(),
-            _forwards: forwards,
-            net,
-            census,
+            network,
             layout,
             programs,
             options,
@@ -179,12 +189,22 @@ impl Lab {
         self.layout.describe()
     }
 
+    /// How its places are joined.
+    pub fn network(&self) -> NetworkKind {
+        self.layout.network
+    }
+
+    /// What the links between sites and witness do at the start.
+    pub fn usual_shape(&self) -> Shape {
+        self.options.shape
+    }
+
     /// The link between two places, as in `aws-gcp`.
     ///
     /// # Errors
     /// [`Error::Refused`] if there is none of that name.
-    pub fn link(&self, name: &str) -> Result<Link> {
-        Link::find(&self.net, name)
+    pub fn link(&self, name: &str) -> Result<Link<'_>> {
+        Link::find(&self.network, name)
     }
 
     /// Kills every process of a place at once, as a power loss does.
@@ -270,10 +290,7 @@ impl Lab {
         self.is_up = false;
         self.end_all().await?;
         self.units.clear();
-        for (from, to, wire) in self.net.wires() {
-            let shape = wire_shape(&self.options, from, to);
-            wire.change(|found| *found = shape);
-        }
+        self.network.set_usual(&self.options)?;
         self.throw_data_away()?;
         self.bring_up().await?;
         self.is_up = true;
@@ -287,6 +304,7 @@ impl Lab {
     pub async fn stop(mut self) -> Result<()> {
         self.end_all().await?;
         self.units.clear();
+        self.network.remove()?;
         self.roster.remove()
     }
 
@@ -339,8 +357,9 @@ impl Drop for Lab {
     fn drop(&mut self) {
         // Kills them; then nobody writes into the folder any more.
         self.units.clear();
+        // What stays is cleaned up by the next start.
+        let _ = self.network.remove();
         if self.is_up || std::env::var_os(KEEP).is_none() {
-            // What stays is cleaned up by the next start.
             let _ = self.roster.remove();
         }
     }
@@ -358,16 +377,6 @@ async fn strike_units(units: &[Arc<Unit>]) -> Result<()> {
     Ok(())
 }
 
-fn net(layout: &Layout, options: &LabOptions) -> Net {
-    let places: Vec<_> = layout.members().chain([outside()]).collect();
-    let net = Net::new(&places, Shape::default(), options.seed);
-    for (from, to, wire) in net.wires() {
-        let shape = wire_shape(options, from, to);
-        wire.change(|found| *found = shape);
-    }
-    net
-}
-
 /// Clients are near both sites; only sites and witness are apart.
 fn wire_shape(options: &LabOptions, from: Place, to: Place) -> Shape {
     if from == outside() || to == outside() {
@@ -375,28 +384,4 @@ fn wire_shape(options: &LabOptions, from: Place, to: Place) -> Shape {
     } else {
         options.shape
     }
-}
-
-/// Opens every link.
-async fn forwards(layout: &Layout, net: &Net, census: &Census) -> Result<Vec<Forward>> {
-    let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    let mut forwards = Vec::new();
-    for endpoint in layout.endpoints() {
-        for (from, port) in &endpoint.links {
-            let dialer = Dialer::At(*from);
-            forwards.push(
-                net.forward(dialer, endpoint.at, *port, at(endpoint.port))
-                    .await?,
-            );
-        }
-    }
-    for member in layout.members() {
-        let store = layout.store(member);
-        let dialer = Dialer::Among(census.clone());
-        forwards.push(
-            net.forward(dialer, member, store.peer_link, at(store.peer))
-                .await?,
-        );
-    }
-    Ok(forwards)
 }

@@ -4,7 +4,7 @@
 //! The application's schema knows nothing of Tandem; `origin` is the lab's
 //! addition, so that each row tells who acknowledged it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
@@ -12,6 +12,7 @@ use tokio_postgres::{Client, NoTls};
 use super::check::Programs;
 use super::files::{APPLICATION_ROLE, DATABASE, OWNER_ROLE};
 use super::layout::{Layout, place, witness};
+use crate::links::Place;
 use crate::process::Launch;
 use crate::servers::Postgres;
 use crate::wait::{Look, until};
@@ -91,13 +92,12 @@ pub(crate) async fn replication(
     primary: &Postgres,
     replica: &Postgres,
 ) -> Result<()> {
-    let config = layout.config_file(place("gcp"));
     command(
         layout,
         programs,
         "replication-setup",
         &["replication", "setup"],
-        &config,
+        place("gcp"),
     )
     .await?;
     for postgres in [replica, primary] {
@@ -105,24 +105,18 @@ pub(crate) async fn replication(
         desk.run("add the column `origin`", ORIGIN).await?;
     }
     // From here on replication waits for the agents' relays.
-    command(
-        layout,
-        programs,
-        "init",
-        &["init"],
-        &layout.config_file(witness()),
-    )
-    .await
+    command(layout, programs, "init", &["init"], witness()).await
 }
 
-/// Runs `tandem ARGS --config CONFIG` to its end.
+/// Runs `tandem ARGS --config CONFIG` at `place`, and with its configuration, to its end.
 async fn command(
     layout: &Layout,
     programs: &Programs,
     name: &str,
     args: &[&str],
-    config: &Path,
+    place: Place,
 ) -> Result<()> {
+    let config = layout.config_file(place);
     let mut args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
     args.extend(["--config".to_owned(), config.display().to_string()]);
     let launch = Launch {
@@ -133,6 +127,7 @@ async fn command(
         folder: layout.folder.clone(),
         log: layout.log(name),
         user: None,
+        on: layout.host(place),
     };
     let process = launch.start()?;
     let status = process.ended(COMMAND_BOUND).await?;

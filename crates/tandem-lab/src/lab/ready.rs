@@ -1,12 +1,13 @@
 //! When the lab is up: what a user of the service would see, and nothing less.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
 use super::files::{APPLICATION_ROLE, DATABASE, cloud};
-use super::layout::{Layout, place, witness};
+use super::layout::{Layout, outside, place, witness};
 use crate::links::Place;
 use crate::wait::{Look, until};
 use crate::{Result, http};
@@ -24,11 +25,11 @@ pub(crate) async fn witness_leads(layout: &Layout) -> Result<()> {
 
 /// Makes the member of etcd at `place` the leader.
 pub(crate) async fn leads(layout: &Layout, place: Place) -> Result<()> {
-    let ports: Vec<_> = layout
+    let stores: Vec<_> = layout
         .members()
-        .map(|at| layout.store(at).client.port)
+        .map(|at| layout.store(at).client.socket())
         .collect();
-    let own = layout.store(place).client.port;
+    let own = layout.store(place).client.socket();
     let goal = format!("a leader at {place}");
     until("etcd", &goal, LEADER_BOUND, || async {
         let Some((member, leader)) = roles(own).await else {
@@ -37,10 +38,10 @@ pub(crate) async fn leads(layout: &Layout, place: Place) -> Result<()> {
         if member == leader {
             return Ok(Look::Ready(()));
         }
-        for port in &ports {
+        for store in &stores {
             // Only the leader can hand over; the others refuse.
             let order = format!(r#"{{"targetID":"{member}"}}"#);
-            let _ = http::post(*port, "/v3/maintenance/transfer-leadership", &order).await;
+            let _ = http::post(*store, "/v3/maintenance/transfer-leadership", &order).await;
         }
         Ok(Look::Waiting(format!(
             "member {leader} leads, not {member}"
@@ -50,8 +51,8 @@ pub(crate) async fn leads(layout: &Layout, place: Place) -> Result<()> {
 }
 
 /// The ids of the asked member and of the leader it knows.
-async fn roles(port: u16) -> Option<(String, String)> {
-    let answer = http::post(port, "/v3/maintenance/status", "{}")
+async fn roles(store: SocketAddr) -> Option<(String, String)> {
+    let answer = http::post(store, "/v3/maintenance/status", "{}")
         .await
         .ok()?;
     let status: Value = serde_json::from_str(&answer.body).ok()?;
@@ -62,9 +63,9 @@ async fn roles(port: u16) -> Option<(String, String)> {
 /// Waits until every gate of the first primary may write.
 pub(crate) async fn open_for_writes(layout: &Layout) -> Result<()> {
     for gate in &layout.sites[&place("aws")].gates {
-        let port = gate.admin.port;
+        let admin = gate.admin.socket();
         until(&gate.name, "the right to write", OPEN_BOUND, || async {
-            Ok(match http::get(port, "/v1/writer").await {
+            Ok(match http::get(admin, "/v1/writer").await {
                 Ok(answer) if answer.status == 200 => Look::Ready(()),
                 Ok(answer) => Look::Waiting(answer.body),
                 Err(error) => Look::Waiting(error.to_string()),
@@ -81,7 +82,8 @@ pub(crate) async fn writes_pass(layout: &Layout) -> Result<()> {
     let gates = layout.sites.values().flat_map(|site| &site.gates);
     for gate in gates {
         let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(gate.rw).dbname(DATABASE);
+        config.host(gate.peer.host.address.to_string());
+        config.port(gate.rw).dbname(DATABASE);
         config.user(APPLICATION_ROLE).password(&password);
         until(&gate.name, "a write session", OPEN_BOUND, || async {
             Ok(match try_write(&config).await {
@@ -117,11 +119,12 @@ fn told(error: &tokio_postgres::Error) -> String {
 
 /// Waits until both clouds have answered through the edge, which chooses at random.
 pub(crate) async fn edge_serves(layout: &Layout) -> Result<()> {
+    let edge = layout.host(outside()).at(layout.edge);
     for site in layout.sites.keys() {
         let header = format!("x-cloud-provider: {}", cloud(*site).to_lowercase());
         let goal = format!("an answer of {site}");
         until("edge", &goal, OPEN_BOUND, || async {
-            Ok(match http::get(layout.edge, "/health").await {
+            Ok(match http::get(edge, "/health").await {
                 Ok(answer) if answer.status == 200 && answer.head.contains(&header) => {
                     Look::Ready(())
                 }

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
+use super::NetworkKind;
+use super::layout::{Layout, places};
+use crate::namespaces;
 use crate::process::{Birth, birth, descendants, is_dead};
 use crate::servers::segment;
 use crate::{Error, Result};
@@ -30,6 +33,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 struct Mark {
     version: u32,
     base_port: u16,
+    #[serde(default)]
+    network: NetworkKind,
     /// The second folder, in memory.
     memory: PathBuf,
     /// The process that runs the lab.
@@ -55,15 +60,17 @@ pub(crate) struct Roster {
 impl Roster {
     /// Takes the folder, which is made if it is not there, after cleaning up what a dead lab
     /// left in it.
-    pub(crate) fn open(folder: &Path, memory: &Path, base_port: u16) -> Result<Self> {
+    pub(crate) fn open(layout: &Layout) -> Result<Self> {
+        let (folder, memory) = (&layout.folder, &layout.memory);
         sweep(folder)?;
         super::files::make_folder(folder)?;
         let lock = lock(folder)?;
         let pid = rustix::process::getpid().as_raw_pid();
         let mark = Mark {
             version: 1,
-            base_port,
-            memory: memory.to_path_buf(),
+            base_port: layout.base_port,
+            network: layout.network,
+            memory: memory.clone(),
             pid,
         };
         let path = folder.join(MARK);
@@ -72,10 +79,9 @@ impl Roster {
         let path = folder.join("pids");
         let list = OpenOptions::new().create(true).append(true).open(&path);
         let list = Mutex::new(list.map_err(Error::file("create", &path))?);
-        let (folder, memory) = (folder.to_path_buf(), memory.to_path_buf());
         Ok(Self {
-            folder,
-            memory,
+            folder: folder.clone(),
+            memory: memory.clone(),
             list,
             _lock: lock,
         })
@@ -134,6 +140,9 @@ pub(crate) fn sweep(folder: &Path) -> Result<bool> {
         segment::remove_of(&folder.join(format!("{site}/postgres/data")));
     }
     if let Ok(mark) = serde_json::from_str::<Mark>(&text) {
+        if mark.network == NetworkKind::Namespaces {
+            namespaces::remove_left(mark.base_port, &places())?;
+        }
         remove_memory_of(folder, &mark.memory)?;
     }
     remove(folder)?;
@@ -203,7 +212,9 @@ mod tests {
     fn what_a_dead_lab_left_is_ended_and_removed() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("lab");
-        let roster = Roster::open(&folder, &parent.path().join("memory/lab"), 1).unwrap();
+        let mut layout = Layout::new(&folder, 1, NetworkKind::Userland);
+        layout.memory = parent.path().join("memory/lab");
+        let roster = Roster::open(&layout).unwrap();
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         roster.enter("sleeper", &[Pid::from_child(&child)]).unwrap();
         assert!(matches!(sweep(&folder), Err(Error::Refused(_))), "it runs");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::layout::{AgentPorts, local, place};
+use super::layout::{AgentPorts, outside, place};
 use super::prepare::{self, caught_up};
 use super::template::Template;
 use super::unit::{Body, Kind, Own, STAGES, Slot, Unit};
@@ -22,7 +22,8 @@ impl Lab {
         let versions = self.programs.versions.join(", ");
         let (first, last) = (self.layout.base_port, self.layout.end_port - 1);
         self.say(&format!(
-            "{versions}; ports {first} to {last}; {}",
+            "{versions}; network: {}; ports {first} to {last}; {}",
+            self.layout.network,
             self.layout.folder.display()
         ));
         self.layout.make_folders()?;
@@ -135,7 +136,10 @@ impl Lab {
         ready::edge_serves(&self.layout).await?;
         self.say("waiting for replication to catch up");
         caught_up(self.postgres("aws").await?.server()?).await?;
-        self.say(&format!("ready: http://{}", local(self.layout.edge)));
+        self.say(&format!(
+            "ready: {}",
+            self.layout.url(outside(), self.layout.edge)
+        ));
         Ok(())
     }
 
@@ -176,7 +180,7 @@ impl Lab {
     /// Puts a started process on the roster, and a store's on the census of peers.
     pub(super) fn note(&self, at: Place, kind: Kind, process: &Process) -> Result<()> {
         if kind == Kind::Store {
-            self.census.enter(at, process.pid());
+            self.network.hear_of_store(at, process);
         }
         self.roster.enter(process.name(), &process.family())
     }
@@ -209,6 +213,7 @@ impl Lab {
             authority,
             host: Some(files::postgres_host(slot.at)),
             settings: Vec::new(),
+            on: self.layout.host(slot.at),
         })
         .await
     }
@@ -219,18 +224,17 @@ impl Lab {
             folder: Some(self.layout.file(format!("{}/redis", slot.at))),
             port: Some(self.layout.sites[&slot.at].redis),
             log: Some(self.layout.log(&slot.name)),
+            on: self.layout.host(slot.at),
         })
         .await
     }
 
     async fn start_etcd(&self, slot: &Slot) -> Result<Etcd> {
         let ports = self.layout.store(slot.at);
-        let cluster = self.layout.members().map(|member| {
-            (
-                member.to_string(),
-                local(self.layout.store(member).peer_link),
-            )
-        });
+        let layout = &self.layout;
+        let cluster = layout
+            .members()
+            .map(|member| (member.to_string(), layout.advertised_peer(member)));
         Etcd::launch(EtcdOptions {
             name: Some(slot.name.clone()),
             member: Some(slot.at.to_string()),
@@ -238,9 +242,10 @@ impl Lab {
             data: Some(self.layout.memory.join(format!("{}.etcd", slot.at))),
             port: Some(ports.client.port),
             peer_port: Some(ports.peer),
-            advertised_peer: Some(local(ports.peer_link)),
+            advertised_peer: Some(layout.advertised_peer(slot.at)),
             cluster: cluster.collect(),
             log: Some(self.layout.log(&slot.name)),
+            on: layout.host(slot.at),
         })
         .await
     }
@@ -287,6 +292,7 @@ impl Lab {
             folder: self.layout.file(slot.at.as_str()),
             log: self.layout.log(&slot.name),
             user: None,
+            on: self.layout.host(slot.at),
         }
     }
 

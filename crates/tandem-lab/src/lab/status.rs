@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Lab;
+use super::layout::outside;
+use super::{Lab, NetworkKind};
 use crate::links::{Place, Shape};
 
 /// One look at a lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// How its places are joined.
+    pub network: NetworkKind,
     /// The first of its ports.
     pub base_port: u16,
     /// Its folder.
@@ -61,22 +64,27 @@ pub struct LinkStatus {
 impl Lab {
     /// What runs, and what the wires do.
     pub fn status(&self) -> Status {
-        let changed = |(from, to, wire): (Place, Place, &crate::links::Wire)| {
-            let shape = wire.shape();
+        let changed = |(from, to, shape): (Place, Place, Shape)| {
             let usual = super::wire_shape(&self.options, from, to);
             (shape != usual).then_some(LinkStatus { from, to, shape })
         };
         Status {
+            network: self.layout.network,
             base_port: self.layout.base_port,
             folder: self.layout.folder.clone(),
-            edge: format!("http://127.0.0.1:{}", self.layout.edge),
-            config: self.layout.config_file(super::layout::outside()),
+            edge: self.layout.url(outside(), self.layout.edge),
+            config: self.layout.config_file(outside()),
             processes: self
                 .units
                 .iter()
                 .map(|(name, unit)| process(name, unit))
                 .collect(),
-            links: self.net.wires().filter_map(changed).collect(),
+            links: self
+                .network
+                .shapes()
+                .into_iter()
+                .filter_map(changed)
+                .collect(),
         }
     }
 }

@@ -16,11 +16,11 @@ use sha2::{Digest, Sha256};
 use super::check::Programs;
 use super::layout::Layout;
 use super::prepare::fingerprint;
-use crate::process::Launch;
+use crate::process::{Host, Launch};
 use crate::{Error, Result};
 
 /// Raised when what a copy holds changes.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 /// Copies that are kept; the least recently made go.
 const COPIES_MAX: usize = 4;
 /// How long a copy may take on a busy disk.
@@ -44,6 +44,7 @@ impl Template {
         let place = [
             layout.folder.display().to_string(),
             layout.base_port.to_string(),
+            layout.network.to_string(),
         ];
         let parts = [FORMAT.to_owned()]
             .into_iter()
@@ -136,6 +137,7 @@ pub(super) async fn copy(layout: &Layout, from: &Path, to: &Path) -> Result<()> 
         folder: layout.folder.clone(),
         log: layout.log("copy"),
         user: None,
+        on: Host::default(),
     };
     let process = launch.start()?;
     let status = process.ended(COPY_BOUND).await?;

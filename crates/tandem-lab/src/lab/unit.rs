@@ -1,5 +1,6 @@
 //! One process of the lab by its name, whatever it is.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,37 +107,38 @@ pub(crate) struct Own {
     process: Process,
     launch: Launch,
     /// Where it answers `GET /livez`.
-    port: u16,
+    door: SocketAddr,
 }
 
 impl Own {
     /// Starts it and waits until it answers.
     pub(crate) async fn start(launch: Launch, port: u16) -> Result<Self> {
+        let door = launch.on.at(port);
         let process = launch.start()?;
-        alive(&process, port).await?;
+        alive(&process, door).await?;
         Ok(Self {
             process,
             launch,
-            port,
+            door,
         })
     }
 
     /// Starts it in a time namespace of its own.
     pub(super) async fn start_with_clock(&mut self, ahead_s: i64) -> Result<()> {
         self.process = self.launch.with_clock(ahead_s).start()?;
-        alive(&self.process, self.port).await
+        alive(&self.process, self.door).await
     }
 
     async fn start_again(&mut self) -> Result<()> {
         self.process = self.launch.start()?;
-        alive(&self.process, self.port).await
+        alive(&self.process, self.door).await
     }
 }
 
-async fn alive(process: &Process, port: u16) -> Result<()> {
+async fn alive(process: &Process, door: SocketAddr) -> Result<()> {
     until(process.name(), "its first answer", ANSWER_BOUND, || async {
         process.expect_alive("starting")?;
-        Ok(match http::get(port, "/livez").await {
+        Ok(match http::get(door, "/livez").await {
             Ok(answer) if answer.status == 200 => Look::Ready(()),
             Ok(answer) => Look::Waiting(format!("status {}", answer.status)),
             Err(error) => Look::Waiting(error.to_string()),

@@ -8,6 +8,7 @@
 //! until then the system keeps the number for us.
 
 mod family;
+mod host;
 mod spawner;
 mod user;
 
@@ -26,6 +27,8 @@ use crate::{Error, Result};
 
 pub(crate) use family::is_dead;
 pub use family::{Birth, birth, descendants};
+pub use host::Host;
+pub(crate) use host::namespace_file;
 pub use user::User;
 
 /// How long a killed process may take to disappear.
@@ -52,6 +55,8 @@ pub struct Launch {
     pub log: PathBuf,
     /// Whom it runs as, if not as us.
     pub user: Option<User>,
+    /// Where in the network.
+    pub on: Host,
 }
 
 /// A started process. Dropping it kills it.
@@ -103,8 +108,18 @@ impl Launch {
 
     /// `setpriv` asks the system to kill the process when the spawner's thread ends, that
     /// is, when we end in whatever way; it also changes the user and then replaces itself.
+    /// `nsenter` before it, which needs root, replaces itself too.
     fn command(&self) -> Command {
-        let mut command = Command::new("setpriv");
+        let mut command = match &self.on.namespace {
+            Some(name) => {
+                let mut command = Command::new("nsenter");
+                let file = namespace_file(name);
+                command.arg(format!("--net={}", file.display()));
+                command.args(["--", "setpriv"]);
+                command
+            }
+            None => Command::new("setpriv"),
+        };
         command.args(["--pdeathsig", "KILL"]);
         if let Some(user) = &self.user {
             command.args(user.setpriv_args());

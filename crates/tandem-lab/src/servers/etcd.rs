@@ -5,6 +5,7 @@
 //! members puts it behind that address. Its data lie in memory where there is
 //! a memory file system: a starved fsync would move the leader.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::net::TcpStream;
 use super::folder::Folder;
 use super::{START_BOUND, STOP_BOUND, binaries, with_port};
 use crate::ports::free_port;
-use crate::process::{Launch, Process};
+use crate::process::{Host, Launch, Process};
 use crate::wait::{Look, until};
 use crate::{Result, http};
 
@@ -39,6 +40,8 @@ pub struct EtcdOptions {
     pub cluster: Vec<(String, String)>,
     /// Its log file; in its folder if not given.
     pub log: Option<PathBuf>,
+    /// Where in the network; on loopback if not given.
+    pub on: Host,
 }
 
 /// A running member. Dropping it kills it.
@@ -59,7 +62,7 @@ impl Etcd {
     /// [`crate::Error::TooLate`].
     pub async fn start(options: EtcdOptions) -> Result<Self> {
         let started = Self::launch(options).await?;
-        healthy(&started.process, started.port, START_BOUND).await?;
+        healthy(&started.process, started.client(), START_BOUND).await?;
         Ok(started)
     }
 
@@ -87,7 +90,11 @@ impl Etcd {
 
     /// Its client address, as configuration files want it.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.client())
+    }
+
+    fn client(&self) -> SocketAddr {
+        self.launch.on.at(self.port)
     }
 
     /// The process, for its log and its number.
@@ -105,7 +112,7 @@ impl Etcd {
     /// # Errors
     /// [`crate::Error::Died`], [`crate::Error::TooLate`] after `bound`.
     pub async fn healthy(&self, bound: Duration) -> Result<()> {
-        healthy(&self.process, self.port, bound).await
+        healthy(&self.process, self.client(), bound).await
     }
 
     /// Kills it.
@@ -174,16 +181,21 @@ async fn first_launch(
             .unwrap_or_else(|| member(options).into()),
         program: binaries::etcd()?,
         args: arguments(options, folder, port, peer),
-        env: vec![(
-            "ETCD_UNSUPPORTED_ARCH".into(),
-            std::env::consts::ARCH.into(),
-        )],
+        env: vec![
+            (
+                "ETCD_UNSUPPORTED_ARCH".into(),
+                std::env::consts::ARCH.into(),
+            ),
+            // Its peers stand beside it, whatever the machine's way to the world is.
+            ("NO_PROXY".into(), "*".into()),
+        ],
         folder: folder.path().to_path_buf(),
         log: options
             .log
             .clone()
             .unwrap_or_else(|| folder.join("etcd.log")),
         user: None,
+        on: options.on.clone(),
     };
     let process = listen(&launch, peer).await?;
     Ok((process, launch, port, peer))
@@ -192,7 +204,7 @@ async fn first_launch(
 fn arguments(options: &EtcdOptions, folder: &Folder, port: u16, peer: u16) -> Vec<String> {
     let name = member(options);
     let url = |address: &str| format!("http://{address}");
-    let own = format!("127.0.0.1:{peer}");
+    let own = options.on.at(peer).to_string();
     let advertised = options.advertised_peer.as_ref().unwrap_or(&own);
     let alone = [(name.to_owned(), advertised.clone())];
     let cluster = if options.cluster.is_empty() {
@@ -205,7 +217,7 @@ fn arguments(options: &EtcdOptions, folder: &Folder, port: u16, peer: u16) -> Ve
         .map(|(name, at)| format!("{name}={}", url(at)))
         .collect();
     let data = options.data.clone().unwrap_or_else(|| folder.join("data"));
-    let client = url(&format!("127.0.0.1:{port}"));
+    let client = url(&options.on.at(port).to_string());
     let pairs = [
         ("name", name.to_owned()),
         ("data-dir", data.display().to_string()),
@@ -227,9 +239,10 @@ fn arguments(options: &EtcdOptions, folder: &Folder, port: u16, peer: u16) -> Ve
 /// Starts the member and waits until its peer port answers: no leader is needed for that.
 async fn listen(launch: &Launch, peer: u16) -> Result<Process> {
     let process = launch.start()?;
+    let peer = launch.on.at(peer);
     until(&launch.name, "its peer port", START_BOUND, || async {
         process.expect_alive("starting")?;
-        Ok(match TcpStream::connect(("127.0.0.1", peer)).await {
+        Ok(match TcpStream::connect(peer).await {
             Ok(_) => Look::Ready(()),
             Err(error) => Look::Waiting(error.to_string()),
         })
@@ -238,10 +251,10 @@ async fn listen(launch: &Launch, peer: u16) -> Result<Process> {
     Ok(process)
 }
 
-async fn healthy(process: &Process, port: u16, bound: Duration) -> Result<()> {
+async fn healthy(process: &Process, client: SocketAddr, bound: Duration) -> Result<()> {
     until(process.name(), "health", bound, || async {
         process.expect_alive("starting")?;
-        Ok(match http::get(port, "/health").await {
+        Ok(match http::get(client, "/health").await {
             Ok(answer) if answer.body.contains(r#""health":"true""#) => Look::Ready(()),
             Ok(answer) => Look::Waiting(answer.body),
             Err(error) => Look::Waiting(error.to_string()),

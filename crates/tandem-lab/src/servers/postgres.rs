@@ -5,6 +5,8 @@
 //! root, so that under root it runs as `postgres` (or `nobody`).
 
 use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use super::folder::Folder;
 use super::segment;
 use super::{START_BOUND, STOP_BOUND, with_port};
 use crate::certificates::Authority;
-use crate::process::{Launch, Process, User, password, write_secret};
+use crate::process::{Host, Launch, Process, User, password, write_secret};
 use crate::wait::{Look, until};
 use crate::{Error, Result};
 
@@ -29,8 +31,7 @@ pub const SUPERUSER: &str = "postgres";
 const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// What a managed service would be configured with; later `settings` win.
-const SETTINGS: [(&str, &str); 16] = [
-    ("listen_addresses", "127.0.0.1"),
+const SETTINGS: [(&str, &str); 15] = [
     ("unix_socket_directories", ""),
     ("wal_level", "logical"),
     ("max_prepared_transactions", "0"),
@@ -66,6 +67,8 @@ pub struct PostgresOptions {
     pub host: Option<String>,
     /// More lines for `postgresql.conf`.
     pub settings: Vec<(String, String)>,
+    /// Where in the network; on loopback if not given.
+    pub on: Host,
 }
 
 /// A running server. Dropping it kills it.
@@ -93,7 +96,7 @@ impl Postgres {
             create(&binaries, &name, &folder, &options).await?;
         }
         let password = read(&folder.join("superuser.password"))?;
-        let launch = launch(&binaries, name, &folder, options.log);
+        let launch = launch(&binaries, name, &folder, options.log, options.on);
         let (process, port) = with_port(options.port, |port| {
             let serving = serve(&launch, &folder, port, &password);
             async move { Ok((serving.await?, port)) }
@@ -140,7 +143,7 @@ impl Postgres {
 
     /// How to connect to `database` as [`SUPERUSER`].
     pub fn connect_config(&self, database: &str) -> tokio_postgres::Config {
-        connect_config(self.port, &self.password, database)
+        connect_config(self.launch.on.at(self.port), &self.password, database)
     }
 
     /// Kills the postmaster and every backend at once.
@@ -198,11 +201,11 @@ impl Drop for Postgres {
     }
 }
 
-fn connect_config(port: u16, password: &str, database: &str) -> tokio_postgres::Config {
+fn connect_config(server: SocketAddr, password: &str, database: &str) -> tokio_postgres::Config {
     let mut config = tokio_postgres::Config::new();
     config
-        .host("127.0.0.1")
-        .port(port)
+        .host(server.ip().to_string())
+        .port(server.port())
         .user(SUPERUSER)
         .password(password)
         .dbname(database);
@@ -231,12 +234,26 @@ async fn create(
         .settings
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()));
-    for (key, value) in SETTINGS.into_iter().chain(extra) {
+    let address = options.on.address.to_string();
+    let own = [("listen_addresses", address.as_str())];
+    for (key, value) in own.into_iter().chain(SETTINGS).chain(extra) {
         lines += &format!("{key} = '{}'\n", value.replace('\'', "''"));
     }
     let path = folder.join("data/postgresql.conf");
     fs::write(&path, lines).map_err(Error::file("write", &path))?;
+    if options.on.namespace.is_some() {
+        let_neighbours_in(&folder.join("data/pg_hba.conf"))?;
+    }
     hand_over(folder)
+}
+
+/// `initdb` lets loopback in alone; whoever reaches a namespace of ours stands in one as well.
+fn let_neighbours_in(path: &Path) -> Result<()> {
+    let opened = fs::OpenOptions::new().append(true).open(path);
+    let mut file = opened.map_err(Error::file("open", path))?;
+    let line = "host all all all scram-sha-256\n";
+    file.write_all(line.as_bytes())
+        .map_err(Error::file("write", path))
 }
 
 fn certify(folder: &Folder, authority: Option<Arc<Authority>>, host: &str) -> Result<()> {
@@ -273,6 +290,7 @@ async fn initdb(binaries: &PostgresBinaries, name: &str, folder: &Folder) -> Res
         folder: folder.path().to_path_buf(),
         log: log.clone(),
         user: User::unprivileged(),
+        on: Host::default(),
     };
     let process = made.start()?;
     let status = process.ended(START_BOUND).await?;
@@ -289,6 +307,7 @@ fn launch(
     name: String,
     folder: &Folder,
     log: Option<PathBuf>,
+    on: Host,
 ) -> Launch {
     Launch {
         name,
@@ -299,6 +318,7 @@ fn launch(
         folder: folder.path().to_path_buf(),
         log: log.unwrap_or_else(|| folder.join("postgres.log")),
         user: User::unprivileged(),
+        on,
     }
 }
 
@@ -312,7 +332,7 @@ async fn serve(launch: &Launch, folder: &Folder, port: u16, password: &str) -> R
         port.to_string(),
     ];
     let process = launch.start()?;
-    let config = connect_config(port, password, "postgres");
+    let config = connect_config(launch.on.at(port), password, "postgres");
     until(&launch.name, "its first answer", START_BOUND, || async {
         process.expect_alive("starting")?;
         Ok(match timeout(ATTEMPT, answers(&config)).await {

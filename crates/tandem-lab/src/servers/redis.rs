@@ -1,5 +1,6 @@
 //! One real Redis, without persistence, with a password.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 use super::folder::Folder;
 use super::{START_BOUND, STOP_BOUND, binaries, with_port};
-use crate::process::{Launch, Process, password, write_secret};
+use crate::process::{Host, Launch, Process, password, write_secret};
 use crate::wait::{Look, until};
 use crate::{Error, Result};
 
@@ -28,6 +29,8 @@ pub struct RedisOptions {
     pub port: Option<u16>,
     /// Its log file; in its folder if not given.
     pub log: Option<PathBuf>,
+    /// Where in the network; on loopback if not given.
+    pub on: Host,
 }
 
 /// A running server. Dropping it kills it.
@@ -55,6 +58,7 @@ impl Redis {
             folder: folder.path().to_path_buf(),
             log: options.log.unwrap_or_else(|| folder.join("redis.log")),
             user: None,
+            on: options.on,
         };
         let (process, port) = with_port(options.port, |port| {
             let serving = serve(&launch, &folder, port, &password);
@@ -149,27 +153,30 @@ fn kept_password(folder: &Folder) -> Result<String> {
 
 async fn serve(launch: &Launch, folder: &Folder, port: u16, password: &str) -> Result<Process> {
     let configuration = format!(
-        "port {port}\nbind 127.0.0.1\nrequirepass {password}\nsave \"\"\nappendonly no\ndaemonize no\ndir \"{}\"\n",
+        "port {port}\nbind {}\nrequirepass {password}\nsave \"\"\nappendonly no\ndaemonize no\ndir \"{}\"\n",
+        launch.on.address,
         folder.path().display()
     );
     write_secret(&folder.join("redis.conf"), &configuration)?;
     let process = launch.start()?;
     until(&launch.name, "its first answer", START_BOUND, || async {
         process.expect_alive("starting")?;
-        Ok(match timeout(ATTEMPT, ping(port, password)).await {
-            Ok(Ok(answer)) if answer.contains("+PONG") => Look::Ready(()),
-            Ok(Ok(answer)) => Look::Waiting(answer),
-            Ok(Err(error)) => Look::Waiting(error.to_string()),
-            Err(_) => Look::Waiting("no answer".into()),
-        })
+        Ok(
+            match timeout(ATTEMPT, ping(launch.on.at(port), password)).await {
+                Ok(Ok(answer)) if answer.contains("+PONG") => Look::Ready(()),
+                Ok(Ok(answer)) => Look::Waiting(answer),
+                Ok(Err(error)) => Look::Waiting(error.to_string()),
+                Err(_) => Look::Waiting("no answer".into()),
+            },
+        )
     })
     .await?;
     Ok(process)
 }
 
 /// AUTH, PING and QUIT in Redis's inline form; the answer is all that comes until it hangs up.
-async fn ping(port: u16, password: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+async fn ping(server: SocketAddr, password: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(server).await?;
     stream
         .write_all(format!("AUTH {password}\r\nPING\r\nQUIT\r\n").as_bytes())
         .await?;

@@ -17,6 +17,9 @@ use tandem_lab::drill::progress::Progress;
 use tandem_lab::drill::series::{self, Plan};
 use tandem_lab::drill::{Error, shelf, stop};
 use tandem_lab::lab::BASE_PORT;
+use tandem_lab::namespaces::Stand;
+
+use super::network::Network;
 
 /// A place without a terminal gets one line of progress this often.
 const QUIET: Duration = Duration::from_secs(5);
@@ -54,6 +57,9 @@ struct RunArgs {
     /// First port of the lab
     #[arg(long, default_value_t = BASE_PORT)]
     base_port: u16,
+    /// What joins the places of the lab
+    #[arg(long, value_enum, default_value_t)]
+    network: Network,
     /// Folder for evidence
     #[arg(long, default_value = "drills/evidence")]
     evidence: PathBuf,
@@ -124,11 +130,10 @@ enum Output {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let result = match args.verb {
         Verb::List(args) => list(args.output),
-        Verb::Run(args) => runtime.block_on(drill(args)),
-        Verb::Bench(args) => runtime.block_on(benchmark(args)),
+        Verb::Run(args) => run_drill(args),
+        Verb::Bench(args) => runtime().and_then(|runtime| runtime.block_on(benchmark(args))),
     };
     match result {
         Ok(code) => Ok(code),
@@ -137,6 +142,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             None => Err(error),
         },
     }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("cannot start the runtime")
+}
+
+fn run_drill(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let say = |line: &str| eprintln!("{line}");
+    let stand = args.network.take(args.base_port, say).map_err(Error::Lab)?;
+    runtime()?.block_on(drill(args, stand))
 }
 
 /// Prints the error; 2 for what the caller can mend, 130 for Ctrl-C.
@@ -170,9 +185,9 @@ fn list(output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn drill(args: RunArgs) -> anyhow::Result<ExitCode> {
+async fn drill(args: RunArgs, stand: Option<Stand>) -> anyhow::Result<ExitCode> {
     let output = args.output;
-    let plan = plan(args)?;
+    let plan = plan(args, stand)?;
     let screen = Screen::new();
     let stop = stop::button()?;
     screen.line(&format!("drill {}: {}", plan.drill.id, plan.drill.title));
@@ -188,7 +203,7 @@ async fn drill(args: RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!passed)))
 }
 
-fn plan(args: RunArgs) -> anyhow::Result<Plan> {
+fn plan(args: RunArgs, stand: Option<Stand>) -> anyhow::Result<Plan> {
     let mut drill = shelf::take(&args.name)?;
     drill.before_s = args.before_s.unwrap_or(drill.before_s);
     drill.after_s = args.after_s.unwrap_or(drill.after_s);
@@ -204,6 +219,7 @@ fn plan(args: RunArgs) -> anyhow::Result<Plan> {
         seed: args.seed,
         patience: args.patience,
         base_port: args.base_port,
+        stand,
         keep_lab: args.keep_lab,
     })
 }
@@ -220,8 +236,12 @@ fn command(args: &RunArgs, drill: &Drill) -> String {
         name, seed, repeat, ..
     } = args;
     let (before, after) = (drill.before_s, drill.after_s);
+    let network = match args.network {
+        Network::Userland => String::new(),
+        other => format!(" --network {}", other.word()),
+    };
     format!(
-        "tandem drill run {name} --seed {seed} --repeat {repeat} --before-s {before} --after-s {after}"
+        "tandem drill run {name} --seed {seed} --repeat {repeat} --before-s {before} --after-s {after}{network}"
     )
 }
 

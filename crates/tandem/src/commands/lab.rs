@@ -13,11 +13,14 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use tandem_lab::control::{LinkChange, Reply, Request, call, serve, with_causes};
-use tandem_lab::lab::{BASE_PORT, ProcessState, Status, folder_of, sweep};
+use tandem_lab::lab::{BASE_PORT, NetworkKind, ProcessState, Status, folder_of, sweep};
 use tandem_lab::links::{Cut, Shape};
+use tandem_lab::namespaces::Stand;
 use tandem_lab::{Error, Lab, LabOptions};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::network::Network;
 
 /// It cannot be done as it was asked for.
 const REFUSED: u8 = 2;
@@ -142,12 +145,16 @@ struct Up {
     /// Own the lab for a command that waits in the foreground
     #[arg(long, hide = true, conflicts_with = "foreground")]
     owner: bool,
-    /// One-way delay between the places, in milliseconds
-    #[arg(long, default_value_t = 2)]
-    delay_ms: u64,
-    /// How much the delay varies, up or down, in milliseconds
-    #[arg(long, default_value_t = 1)]
-    jitter_ms: u64,
+    /// What joins the places
+    #[arg(long, value_enum, default_value_t)]
+    network: Network,
+    /// One-way delay between the places, in milliseconds [default: 2, or 0 if the network cannot]
+    #[arg(long)]
+    delay_ms: Option<u64>,
+    /// How much the delay varies, up or down, in milliseconds [default: 1, or 0 if the network
+    /// cannot]
+    #[arg(long)]
+    jitter_ms: Option<u64>,
     /// Drives the jitter
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -248,11 +255,22 @@ impl Link {
     }
 }
 
-#[tokio::main]
-async fn run_up(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
-    if up.foreground || up.owner {
-        return own(base_port, up).await;
+fn run_up(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
+    let owns = up.foreground || up.owner;
+    let stand = match owns.then(|| up.network.take(base_port, say)).transpose() {
+        Ok(stand) => stand.flatten(),
+        Err(error) => return Ok(told(&error)),
+    };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    if owns {
+        runtime.block_on(own(base_port, up, stand))
+    } else {
+        runtime.block_on(follow_owner(base_port, up))
     }
+}
+
+/// Starts the owner and prints what it says, until the lab is up.
+async fn follow_owner(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
     let mut owner = tokio::process::Command::new(std::env::current_exe()?)
         .args([
@@ -262,13 +280,10 @@ async fn run_up(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
             "--base-port",
             &base_port.to_string(),
         ])
-        .args([
-            "--delay-ms",
-            &up.delay_ms.to_string(),
-            "--jitter-ms",
-            &up.jitter_ms.to_string(),
-        ])
+        .args(["--network", up.network.word()])
         .args(["--seed", &up.seed.to_string()])
+        .args(millis("--delay-ms", up.delay_ms))
+        .args(millis("--jitter-ms", up.jitter_ms))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -297,6 +312,10 @@ async fn run_up(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
     ))
 }
 
+fn millis(option: &str, given: Option<u64>) -> Vec<String> {
+    given.map_or_else(Vec::new, |millis| vec![option.into(), millis.to_string()])
+}
+
 /// Asks the owner to clean up and end; its output then ends too.
 fn interrupt(owner: &tokio::process::Child) {
     let pid = owner
@@ -309,13 +328,13 @@ fn interrupt(owner: &tokio::process::Child) {
 }
 
 /// Owns the lab until it is told to end.
-async fn own(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
+async fn own(base_port: u16, up: &Up, stand: Option<Stand>) -> anyhow::Result<ExitCode> {
     if up.owner {
         // Ctrl-C and the end of the terminal are for the command in the foreground.
         rustix::process::setsid().context("no session of its own")?;
     }
     let mut signals = Signals::new()?;
-    let options = options(base_port, up);
+    let options = options(base_port, up, stand);
     let started = tokio::select! {
         started = Lab::start(options) => started,
         () = signals.next() => {
@@ -327,7 +346,9 @@ async fn own(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
         Ok(lab) => lab,
         Err(error) => return Ok(told(&error)),
     };
-    say(&format!("{READY}: clients go to {}", lab.status().edge));
+    let status = lab.status();
+    let hint = from_where(&status);
+    say(&format!("{READY}: clients go to {}{hint}", status.edge));
     say("status: `tandem lab status`; the end: `tandem lab down`");
     serve(lab, signals.next())
         .await
@@ -335,14 +356,18 @@ async fn own(base_port: u16, up: &Up) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(base_port: u16, up: &Up) -> LabOptions {
+fn options(base_port: u16, up: &Up, stand: Option<Stand>) -> LabOptions {
+    let usual = LabOptions::default().shape;
+    let usual = stand.as_ref().map_or(usual, |stand| stand.fitting(usual));
+    let chosen = |given: Option<u64>, usual| given.map_or(usual, Duration::from_millis);
     LabOptions {
         base_port,
         shape: Shape {
-            delay: Duration::from_millis(up.delay_ms),
-            jitter: Duration::from_millis(up.jitter_ms),
-            ..Shape::default()
+            delay: chosen(up.delay_ms, usual.delay),
+            jitter: chosen(up.jitter_ms, usual.jitter),
+            ..usual
         },
+        stand,
         seed: up.seed,
         progress: Arc::new(say),
         ..LabOptions::default()
@@ -442,7 +467,8 @@ fn run_status(folder: &Path, output: Output) -> anyhow::Result<ExitCode> {
 }
 
 fn print_status(status: &Status) {
-    println!("clients   {}", status.edge);
+    println!("network   {}", status.network);
+    println!("clients   {}{}", status.edge, from_where(status));
     println!("config    {}", status.config.display());
     println!("logs      {}", status.folder.join("logs").display());
     for process in &status.processes {
@@ -459,6 +485,17 @@ fn print_status(status: &Status) {
     }
     for link in &status.links {
         println!("{}-{}: {}", link.from, link.to, shape(&link.shape));
+    }
+}
+
+/// Who stands outside the namespaces cannot reach what is inside.
+fn from_where(status: &Status) -> String {
+    match status.network {
+        NetworkKind::Userland => String::new(),
+        NetworkKind::Namespaces => format!(
+            " (from `ip netns exec tandem-{}-outside COMMAND`)",
+            status.base_port
+        ),
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) mod moves;
 #[cfg(feature = "runtime")]
 pub(crate) mod person;
 #[cfg(feature = "runtime")]
+pub(crate) mod network;
+#[cfg(feature = "runtime")]
 pub(crate) mod replication;
 #[cfg(feature = "runtime")]
 pub(crate) mod requests;

@@ -157,7 +157,7 @@ pub async fn run(wish: &Wish, tell: Tell<'_>, stop: &Stop) -> Result<Bench, Erro
         wish,
         name: program.name,
         peer: peer.as_ref(),
-        theatre: Theatre::new(wish.base_port),
+        theatre: Theatre::new(wish.base_port, None),
         tell,
         stop,
     };
@@ -213,6 +213,7 @@ impl Series<'_> {
             patience: 1.0,
             folder: self.wish.folder.join(id),
             base_port: self.wish.base_port,
+            stand: None,
             keep_lab: false,
             command: format!("tandem drill bench {name} --only {id} --runs {asked}"),
         };

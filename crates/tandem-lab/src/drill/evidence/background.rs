@@ -169,7 +169,10 @@ pub(super) fn circumstances(html: &mut Page, report: &Report) {
                 report.drill.load.rate_per_s, report.drill.load.write_percent, run.seed
             ),
         ],
-        vec!["links".to_owned(), escape(&run.links)],
+        vec![
+            "network".to_owned(),
+            format!("<b>{}</b>: {}", run.network, escape(&run.links)),
+        ],
         vec![
             "machine".to_owned(),
             format!(

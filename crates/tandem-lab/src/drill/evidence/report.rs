@@ -10,6 +10,7 @@ use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::planner::Rule;
 
 use crate::drill::journal::Entry;
+use crate::lab::NetworkKind;
 
 /// The shape of [`Report`] that this build writes.
 pub const SCHEMA: &str = "tandem.drill-report.v1";
@@ -107,7 +108,10 @@ pub struct Run {
     pub finished: String,
     /// Bounds on time were multiplied by this.
     pub patience: f64,
-    /// How the links between the sites are made.
+    /// What joined the places.
+    #[serde(default)]
+    pub network: NetworkKind,
+    /// How the links between the sites are made, and what they cannot do.
     pub links: String,
     /// The command that repeats the run.
     pub command: String,
