@@ -23,9 +23,9 @@ pub(crate) mod lab;
 #[cfg(feature = "runtime")]
 pub(crate) mod moves;
 #[cfg(feature = "runtime")]
-pub(crate) mod person;
-#[cfg(feature = "runtime")]
 pub(crate) mod network;
+#[cfg(feature = "runtime")]
+pub(crate) mod person;
 #[cfg(feature = "runtime")]
 pub(crate) mod replication;
 #[cfg(feature = "runtime")]
