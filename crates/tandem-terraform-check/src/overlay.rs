@@ -93,10 +93,10 @@ impl Overlay {
     /// Sets the flags that the package has lost.
     pub fn mark(&self, provider: &mut Provider) {
         mark(provider, &self.sensitive, |attribute| {
-            attribute.sensitive = true
+            attribute.sensitive = true;
         });
         mark(provider, &self.write_only, |attribute| {
-            attribute.write_only = true
+            attribute.write_only = true;
         });
     }
 

@@ -283,7 +283,7 @@ impl Clerk {
             if attribute.write_only {
                 return Value::Nil;
             }
-            if !is_unknown(&value) && !(value.is_nil() && attribute.computed) {
+            if !(is_unknown(&value) || value.is_nil() && attribute.computed) {
                 return concrete(value);
             }
             let text = format!("{config}{path}");

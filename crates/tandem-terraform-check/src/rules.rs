@@ -210,7 +210,7 @@ impl Rule {
         for condition in conditions {
             match &condition.test {
                 Test::Count { of, .. } => {
-                    paths.extend(of.iter().map(|path| format!("{prefix}{path}")))
+                    paths.extend(of.iter().map(|path| format!("{prefix}{path}")));
                 }
                 _ if condition.path.is_empty() => {}
                 _ => paths.push(format!("{prefix}{}", condition.path)),
