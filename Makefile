@@ -15,7 +15,7 @@ BENCH_FLAGS ?=
 
 BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
 
-.PHONY: help setup build demo test test-terraform fmt lint bench bench-failover bench-authority bench-terraform clean
+.PHONY: help setup build demo test test-terraform sim sim-long fmt lint bench bench-failover bench-authority bench-terraform clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ test-terraform: ## Infrastructure code: every module and environment, all settin
 	@target/debug/terraform-check check --versions
 	@scripts/terraform-policy
 
+sim: ## Simulated incidents: 200,000 seeds, every invariant after every event
+	cargo run -q --release -p tandem-sim -- --seeds 0..200000
+
+sim-long: ## The same with a million seeds
+	cargo run -q --release -p tandem-sim -- --seeds 0..1000000
+
 fmt: ## Format the sources
 	cargo fmt --all
 
@@ -48,10 +54,9 @@ lint: ## Formatting, repository rules, clippy
 
 bench: bench-failover bench-authority bench-terraform ## Every benchmark
 
-bench-failover: setup ## The failover table, against Patroni (RUNS=20)
+bench-failover: build ## The failover table, against Patroni (RUNS=20; BENCH_FLAGS="--resume")
 	bench/peers/patroni/install.sh
-	cargo build $(BINARIES)
-	@target/debug/tandem drill bench failover --runs $(RUNS)
+	@target/debug/tandem drill bench failover --runs $(RUNS) $(BENCH_FLAGS)
 
 bench-authority: build ## Never two writers: isolated, frozen, stale (RUNS=20; BENCH_FLAGS="--resume")
 	@target/debug/tandem drill bench authority --runs $(RUNS) $(BENCH_FLAGS)
