@@ -129,6 +129,8 @@ pub struct Agent {
     pub other_end: Option<OtherEnd>,
     /// When it saw a place as lost, in true time.
     pub lost_at: [Option<At>; 3],
+    /// When its last status reached the store.
+    pub spoke_at: Option<At>,
 }
 
 /// When each routine is due next, by the agent's clock.
@@ -189,6 +191,7 @@ impl Agent {
             reason: None,
             other_end: None,
             lost_at: [None; 3],
+            spoke_at: None,
         }
     }
 

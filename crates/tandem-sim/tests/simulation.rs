@@ -6,7 +6,7 @@ use tandem_sim::run;
 use tandem_sim::world::Options;
 
 /// What every run of the tests plays. More by hand: `make sim`, `make sim-long`.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 10_000;
 
 /// So dull that it proves nothing would be a world in which hardly anything is taken over.
 const TAKEOVERS_MIN: u64 = SEEDS / 10;

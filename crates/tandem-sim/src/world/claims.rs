@@ -228,6 +228,28 @@ impl World {
         }
     }
 
+    /// Whether every write of the other site is at `site`: then no witness is needed (rule 8:
+    /// agents dead, database well).
+    fn is_complete(&self, site: usize) -> bool {
+        let source = &self.databases[Self::other(site)];
+        self.databases[site].subscription.is_some_and(|found| {
+            let rest = source.log.get(found.applied..).unwrap_or_default();
+            !rest.iter().any(|entry| matches!(entry, Entry::Write(_)))
+        })
+    }
+
+    /// Whether a site gives its right up by itself, so that no witness is needed: its database is
+    /// silent, or was when its agents last spoke, or its agents reach the store no more (the
+    /// observation matrix's "alive, cannot renew").
+    fn is_given_up(&self, source: usize) -> bool {
+        let renew = self.policy.authority.renew_ms * MS;
+        let mut speaking = (self.agents.iter().enumerate())
+            .filter(|(_, agent)| agent.at == source)
+            .filter(|(_, agent)| agent.spoke_at.is_some_and(|spoke| self.at - spoke <= renew))
+            .filter_map(|(index, _)| self.store.state.statuses[index].as_ref());
+        !self.databases[source].answers() || !speaking.any(|status| status.database_reachable)
+    }
+
     /// The rules of an automatic promotion, as they stand in fact.
     fn judge_automatic(&mut self, site: usize) {
         let window = self.policy.promotion.block_window_s * SECOND;
@@ -255,15 +277,8 @@ impl World {
             );
         }
         let lost = self.agents[4].lost_at[Self::other(site)];
-        // A site whose agents live and say that its database is silent needs no witness.
-        // Nor does one whose whole log is here (rule 8: agents dead, database well).
-        let source = &self.databases[Self::other(site)];
-        let complete = subscription.is_some_and(|found| {
-            let rest = source.log.get(found.applied..).unwrap_or_default();
-            !rest.iter().any(|entry| matches!(entry, Entry::Write(_)))
-        });
-        let silent = complete || !source.answers();
-        if !silent && lost.is_none_or(|lost| at - lost > WITNESS_VIEW_MAX) {
+        let excused = self.is_complete(site) || self.is_given_up(Self::other(site));
+        if !excused && lost.is_none_or(|lost| at - lost > WITNESS_VIEW_MAX) {
             self.fail(
                 "I4",
                 "an automatic promotion although the witness had not lost the site".into(),

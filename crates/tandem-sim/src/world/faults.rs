@@ -325,7 +325,11 @@ impl World {
             Kind::LongTransaction => freeze(&mut self.troubles.long_transaction, begins),
             Kind::SlowApply => freeze(&mut self.troubles.slow_apply[site], begins),
             Kind::SlowDatabase => freeze(&mut self.troubles.slow_database[site], begins),
-            Kind::SchemaDiffers => self.databases[site].schema = u8::from(begins),
+            // A server that is down takes no ALTER TABLE.
+            Kind::SchemaDiffers => {
+                let alters = begins && self.databases[site].answers();
+                self.databases[site].schema = u8::from(alters);
+            }
             _ => self.feed_fault(fault.kind, site, begins),
         }
     }

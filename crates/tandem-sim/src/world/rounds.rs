@@ -155,6 +155,7 @@ impl World {
         let status = Arc::new(self.agents[index].status(self.at));
         self.store.state.revision += 1;
         self.store.state.statuses[index] = Some(status);
+        self.agents[index].spoke_at = Some(self.at);
     }
 
     pub(crate) fn probe(&mut self, index: usize, life: u16, place: usize) {
