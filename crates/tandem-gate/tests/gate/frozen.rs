@@ -51,6 +51,20 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Every thread stands still. SIGSTOP alone promises that only for a moment later: until the
+    /// thread that takes the signal has run, the others go on and may ask the agent once more.
+    fn is_stopped(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks
+            .map(|task| task.unwrap().path().join("stat"))
+            .all(|stat| {
+                let text = std::fs::read_to_string(stat).unwrap_or_default();
+                // The state follows the name in brackets (proc(5)).
+                let state = text.rsplit_once(") ").map_or("", |(_, rest)| rest);
+                state.starts_with('T')
+            })
+    }
+
     async fn ended(&mut self) -> ExitStatus {
         wait_until("the gate has ended", async || {
             self.child.try_wait().unwrap().is_some()
@@ -130,6 +144,7 @@ async fn a_gate_frozen_over_a_failover_and_back_lets_nothing_old_pass() {
     .await;
 
     gate.signal(Signal::STOP);
+    wait_until("the gate stands still", async || gate.is_stopped()).await;
     let frozen = clock::now();
     watcher
         .query_one("SELECT pg_advisory_unlock(77)", &[])
