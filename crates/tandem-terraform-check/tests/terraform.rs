@@ -375,7 +375,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/vpn_gateway_interface",
                 json!(1),
-            )
+            );
         }),
         ("keys of both sides differ", |e| {
             break_one(
@@ -384,7 +384,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 1,
                 "/shared_secret",
                 json!("k11111111"),
-            )
+            );
         }),
         ("which is no tunnel of AWS", |e| {
             break_one(
@@ -393,7 +393,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/interface/0/ip_address",
                 json!("198.51.100.255"),
-            )
+            );
         }),
         ("another interface of GCP's gateway", |e| {
             break_one(
@@ -402,7 +402,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/ip_address",
                 json!("203.0.113.77"),
-            )
+            );
         }),
         ("not AWS's, mirrored", |e| {
             break_one(
@@ -411,7 +411,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 2,
                 "/ip_address",
                 json!("169.254.11.1"),
-            )
+            );
         }),
         ("its interface is not", |e| {
             break_one(
@@ -420,7 +420,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 2,
                 "/ip_range",
                 json!("169.254.11.2/29"),
-            )
+            );
         }),
         ("share an inside range", |e| {
             for end in ["/tunnel1_cgw_inside_address", "/tunnel2_cgw_inside_address"] {
@@ -440,7 +440,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 3,
                 "/peer_asn",
                 json!(64513),
-            )
+            );
         }),
         ("AWS expects", |e| {
             break_one(
@@ -449,7 +449,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 1,
                 "/bgp_asn",
                 json!("65001"),
-            )
+            );
         }),
         ("overlaps", |e| {
             break_one(
@@ -458,7 +458,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/cidr_block",
                 json!("10.20.0.0/14"),
-            )
+            );
         }),
         ("never hears of", |e| {
             break_one(
@@ -467,7 +467,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/bgp/0/advertised_ip_ranges",
                 json!([]),
-            )
+            );
         }),
         ("never hears of nodes", |e| {
             break_one(
@@ -476,7 +476,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/bgp/0/advertised_groups",
                 json!([]),
-            )
+            );
         }),
         ("not every private route table", |e| {
             break_one(
@@ -485,7 +485,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/route_table_id",
                 json!("rtb-other"),
-            )
+            );
         }),
         ("export_custom_routes", |e| {
             break_one(
@@ -494,7 +494,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/export_custom_routes",
                 json!(false),
-            )
+            );
         }),
         ("RDS: rds.logical_replication", |e| {
             break_one(
@@ -503,7 +503,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/parameter",
                 json!([]),
-            )
+            );
         }),
         ("Cloud SQL: cloudsql.logical_decoding", |e| {
             break_one(
@@ -512,7 +512,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/settings/0/database_flags",
                 json!([]),
-            )
+            );
         }),
         ("one ordinary instance", |e| {
             break_one(
@@ -521,7 +521,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/master_instance_name",
                 json!("other"),
-            )
+            );
         }),
         ("the edge points at", |e| {
             break_one(
@@ -530,7 +530,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/origins/0/address",
                 json!("203.0.113.200"),
-            )
+            );
         }),
         ("fallback pool", |e| {
             break_one(
@@ -539,7 +539,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/fallback_pool_id",
                 json!("other"),
-            )
+            );
         }),
         ("not every pool is a default", |e| {
             break_one(
@@ -548,7 +548,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/default_pool_ids",
                 json!([]),
-            )
+            );
         }),
     ];
     for (told, harm) in breaks {

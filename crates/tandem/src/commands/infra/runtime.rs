@@ -119,7 +119,7 @@ mod with {
                 copy_limit: COPY_LIMIT,
             };
             let outcome = block(setup::run(&config, &options, &mut |line| {
-                eprintln!("{line}")
+                eprintln!("{line}");
             }))?;
             let outcome = outcome
                 .map_err(|error| Stop::failed(error.to_string(), "tandem replication setup"))?;
