@@ -96,7 +96,7 @@ impl<'a> Pump<'a> {
         self.down.sent_whole()
     }
 
-    /// Where the backend works on something for this session, and its key.
+    /// Where the backend works on an unfinished request, and its key.
     pub(super) fn unfinished(&self) -> Option<(Home, Box<[u8]>)> {
         let busy = self.record.dialogue.activity() == Activity::Busy;
         let kept = self.record.kept.as_ref().filter(|_| busy)?;
