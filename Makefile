@@ -15,7 +15,7 @@ BENCH_FLAGS ?=
 
 BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
 
-.PHONY: help setup build demo test test-terraform sim sim-long fmt lint bench bench-failover bench-authority bench-terraform clean
+.PHONY: help setup build demo test test-terraform sim sim-long model fmt lint bench bench-failover bench-authority bench-terraform clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ sim: ## Simulated incidents: 200,000 seeds, every invariant after every event
 
 sim-long: ## The same with a million seeds
 	cargo run -q --release -p tandem-sim -- --seeds 0..1000000
+
+model: ## Every schedule within stated bounds, over the code that decides
+	cargo run -q --release -p tandem-sim -- --model
 
 fmt: ## Format the sources
 	cargo fmt --all

@@ -131,7 +131,10 @@ impl Worker {
                 self.database.prepare(*epoch, *from).await?;
                 *epoch
             }
-            Action::Receive => self.database.receive().await.map(|()| known)?,
+            Action::Receive { epoch } => {
+                self.database.receive(*epoch).await?;
+                *epoch
+            }
             Action::StopReceiving => self.database.stop_receiving().await.map(|()| known)?,
             Action::Write { .. }
             | Action::LeadAtWitness
@@ -185,7 +188,7 @@ impl Worker {
 fn name(action: &Action) -> &'static str {
     match action {
         Action::Write { .. } => "change the record",
-        Action::Receive => "enable the subscription",
+        Action::Receive { .. } => "enable the subscription",
         Action::StopReceiving => "stop receiving",
         Action::Prepare { .. } => "prepare the database for opening",
         Action::ArmGuard { .. } => "arm the guard",

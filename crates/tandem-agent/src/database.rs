@@ -53,7 +53,7 @@ pub trait Database: Send + Sync {
     async fn other_end(&self) -> Result<Lsn, DatabaseError>;
 
     /// Enables the subscription that feeds this site.
-    async fn receive(&self) -> Result<(), DatabaseError>;
+    async fn receive(&self, epoch: Epoch) -> Result<(), DatabaseError>;
 
     /// Disables it and waits until its worker is gone. The relay was cut before.
     async fn stop_receiving(&self) -> Result<(), DatabaseError>;
@@ -122,8 +122,8 @@ impl Database for Postgres {
         Ok(other.end_of_log().await?)
     }
 
-    async fn receive(&self) -> Result<(), DatabaseError> {
-        Ok(self.database.resume_receiving().await?)
+    async fn receive(&self, epoch: Epoch) -> Result<(), DatabaseError> {
+        Ok(self.database.resume_receiving(epoch).await?)
     }
 
     async fn stop_receiving(&self) -> Result<(), DatabaseError> {

@@ -91,7 +91,7 @@ impl Drive {
                 Action::Beat { .. } | Action::ArmGuard { .. } | Action::CloseGuard { .. } => {
                     short.push(action);
                 }
-                Action::Receive | Action::StopReceiving | Action::Prepare { .. } => {
+                Action::Receive { .. } | Action::StopReceiving | Action::Prepare { .. } => {
                     self.turn_relay(&action).await;
                     long.push(action);
                 }
@@ -116,7 +116,7 @@ impl Drive {
 
     async fn turn_relay(&self, action: &Action) {
         match action {
-            Action::Receive => self.shared.relay.open(),
+            Action::Receive { .. } => self.shared.relay.open(),
             _ => self.shared.relay.cut().await,
         }
     }

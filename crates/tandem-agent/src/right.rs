@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tandem_core::authority::{Authority, RECORD_VERSION, Record, Refusal};
 use tandem_core::model::{Mono, Name};
 use tandem_core::planner::Purpose;
-use tandem_store::{Change, Store, StoreError, Versioned};
+use tandem_store::{Beside, Change, Store, StoreError, Versioned};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, MissedTickBehavior, interval};
 
@@ -251,14 +251,21 @@ impl Right {
                 return Next::Done;
             }
         };
-        let also = life
+        let holds = life
             .as_deref()
             .map(|life| (self.incarnation_key.as_str(), life));
-        let also = also.as_slice();
+        let promotions = (order.purpose == Purpose::Claim).then(|| self.promotions_with_this());
+        let writes = promotions
+            .as_deref()
+            .map(|list| (self.promotions_key.as_str(), list));
+        let beside = Beside {
+            holds: holds.as_slice(),
+            writes: writes.as_slice(),
+        };
         let sent = clock::now();
         match self
             .store
-            .replace_with(&self.key, expected, also, &value)
+            .replace_with(&self.key, expected, beside, &value)
             .await
         {
             Ok(Change::Committed { revision }) => {
@@ -270,7 +277,7 @@ impl Right {
                     Some(sent),
                 )
                 .await;
-                self.note_committed(order, revision).await;
+                self.note_committed(order, revision);
                 Next::Done
             }
             Ok(Change::Conflict {
@@ -316,7 +323,7 @@ impl Right {
         }
     }
 
-    async fn note_committed(&mut self, order: &Order, revision: u64) {
+    fn note_committed(&mut self, order: &Order, revision: u64) {
         let Order {
             record, purpose, ..
         } = order;
@@ -331,23 +338,19 @@ impl Right {
             format!("committed {purpose:?}: {site} in epoch {epoch}, revision {revision}"),
         );
         if *purpose == Purpose::Claim {
-            self.remember_promotion().await;
+            // Read again at once; while that fails, what was read before still counts.
+            self.promotions_read = Some(Mono::default());
         }
     }
 
-    /// Counts this promotion for the flap guard. A crash right here would lose the count, never
-    /// the promotion; the guard is about comfort, not about two writers.
-    async fn remember_promotion(&mut self) {
-        let list = {
-            let mut state = self.shared.state();
-            state.promotions.push(clock::wall_seconds());
-            let surplus = state.promotions.len().saturating_sub(PROMOTIONS_MAX);
-            state.promotions.drain(..surplus);
-            serde_json::to_string(&state.promotions).expect("a list of numbers")
-        };
-        if let Err(error) = self.store.put(&self.promotions_key, &list).await {
-            tracing::warn!(%error, "this promotion could not be noted for the flap guard");
-        }
+    /// The list for the flap guard with this promotion in it. It is written with the claim or not
+    /// at all, so that a crash forgets none (I10).
+    fn promotions_with_this(&self) -> String {
+        let mut list = self.shared.state().promotions.clone();
+        list.push(clock::wall_seconds());
+        let surplus = list.len().saturating_sub(PROMOTIONS_MAX);
+        list.drain(..surplus);
+        serde_json::to_string(&list).expect("a list of numbers")
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use support::{World, eventually, site};
 use tandem_agent::{JournalEntry, Overview, Role, Status, initialise};
-use tandem_core::authority::{Exposure, Memory as Remembered, Record};
+use tandem_core::authority::{Exposure, Memory as Remembered, Phase, Record};
 use tandem_core::config::Mode;
 use tandem_core::model::Epoch;
 use tandem_core::planner::{Book, RequestKind};
@@ -194,6 +194,8 @@ async fn promises_carry_the_primary_while_the_store_is_silent() {
     world.start("aws-1", views[0].clone()).await;
     world.start("gcp-1", views[1].clone()).await;
     world.until("aws-1", may_write).await;
+    // Nobody promises for an epoch that it has not seen open.
+    world.until("gcp-1", sees_open).await;
     let silent = Faults {
         unreachable: true,
         ..Faults::default()
@@ -211,6 +213,11 @@ async fn promises_carry_the_primary_while_the_store_is_silent() {
     views[0].set_faults(Faults::default());
     let back = world.until("aws-1", may_write).await;
     assert_eq!(back.epoch, Epoch(1));
+}
+
+fn sees_open(status: &Status) -> bool {
+    let phase = status.authority.as_ref().map(|found| found.phase);
+    phase == Some(Phase::Open)
 }
 
 async fn request(world: &World, kind: RequestKind) {

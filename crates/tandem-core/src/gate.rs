@@ -125,6 +125,11 @@ impl Rights {
         }
     }
 
+    /// The site whose gate this is.
+    pub fn own(&self) -> SiteId {
+        self.own
+    }
+
     /// Takes in the answer of agent number `agent`, asked for at `asked`.
     pub fn hear(&mut self, agent: usize, asked: Mono, answer: &Remaining) -> Heard {
         if answer.site != self.own {

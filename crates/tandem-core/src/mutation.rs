@@ -99,6 +99,8 @@ mutations! {
     GuardReopens "guard-reopens",
     /// A guard takes an older epoch.
     GuardArmsOldEpoch "guard-arms-old-epoch",
+    /// An agent that knows an older epoch receives on beside a preparation for a newer one.
+    ReceiveForOldEpoch "receive-for-old-epoch",
     /// Transactions compare the revision only, not the exact value (C12).
     StoreComparesRevisionOnly "store-compares-revision-only",
     /// Nothing is kept on disk.

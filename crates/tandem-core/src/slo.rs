@@ -75,7 +75,7 @@ impl From<DetectionPolicy> for Monitor {
 
 /// The longest time from the death of the holder to the claim of the other
 /// site: the taker counts a full ttl from the first look at the last renewal,
-/// each loop step adds at most two renewal periods, and the claim is one call.
+/// two renewal periods may pass in slow readings, and the claim is one call.
 pub fn takeover_worst(authority: &AuthorityPolicy) -> Duration {
     let loops = authority.renew_ms.saturating_mul(2);
     Duration::from_millis(

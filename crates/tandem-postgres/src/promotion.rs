@@ -56,6 +56,7 @@ const FORGET: &str = "
        SET boundary = NULL, boundary_at = NULL, sequences_at = NULL, slot_at = NULL, prepared_at = NULL
       FROM tandem_local.lease l WHERE l.site = $1::text AND p.epoch > l.epoch";
 
+const NEWEST: &str = "SELECT coalesce(max(epoch), 0) FROM tandem_local.promotion";
 const BEGIN: &str = "
     INSERT INTO tandem_local.promotion (epoch, from_site) VALUES ($1::bigint, $2::text) ON CONFLICT DO NOTHING";
 const JOURNAL: &str = "
@@ -104,17 +105,19 @@ impl Database {
         self.stop(&session, lane.limit()).await
     }
 
-    /// Receives again, after a suspicion that proved wrong or a claim that failed.
+    /// Receives again, after a suspicion that proved wrong or a claim that failed; `epoch` is the
+    /// newest that the caller knows.
     ///
     /// A preparation that was never opened is forgotten: its boundary is no longer true.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if this site was opened since it stopped.
-    pub async fn resume_receiving(&self) -> Result<(), Error> {
+    /// [`Error::Diverged`] if this site was opened since it stopped, [`Error::StaleEpoch`] if it
+    /// is prepared for a newer epoch: the other agent is about to open it.
+    pub async fn resume_receiving(&self, epoch: Epoch) -> Result<(), Error> {
         let lane = self.steps.lock().await;
         let (session, limit) = (lane.session().await?, lane.limit());
         lock(&session, limit).await?;
-        let result = self.resume(&session, limit).await;
+        let result = self.resume(&session, limit, epoch).await;
         unlock(&session, limit).await;
         result
     }
@@ -143,7 +146,7 @@ impl Database {
         result
     }
 
-    async fn resume(&self, session: &Session, limit: Duration) -> Result<(), Error> {
+    async fn resume(&self, session: &Session, limit: Duration, epoch: Epoch) -> Result<(), Error> {
         match self.subscription(session, limit).await? {
             Some(seen) if !seen.enabled => {}
             _ => return Ok(()),
@@ -155,6 +158,14 @@ impl Database {
             .get(0)
         {
             return Err(Error::Diverged);
+        }
+        let newest = session.row("journal", limit, NEWEST, &[]).await?;
+        let found = Epoch(from_sql(newest.get(0)));
+        if found > epoch {
+            return Err(Error::StaleEpoch {
+                asked: epoch,
+                found,
+            });
         }
         session
             .rows("journal", limit, FORGET, &[&site.as_str()])

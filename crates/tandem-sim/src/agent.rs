@@ -21,7 +21,7 @@ use tandem_core::planner::{
 use tandem_core::wire::Remaining;
 
 use crate::clock::{At, Clock};
-use crate::store::{AGENTS, State};
+use crate::store::{AGENTS, Ask, Said, State};
 
 /// Renewals that lost against the sibling's are repeated at once, this often.
 pub const RENEWALS_MAX: u8 = 3;
@@ -57,6 +57,8 @@ pub struct Order {
     pub purpose: Purpose,
     /// How often it was repeated.
     pub tries: u8,
+    /// With an automatic claim: the list of promotions with this one.
+    pub promotions: Option<Vec<u64>>,
 }
 
 /// One agent process.
@@ -271,6 +273,67 @@ impl Agent {
         self.disk.as_ref() == self.authority.memory()
     }
 
+    /// Remembers an effect on the database that succeeded; `sent` is the clock before it.
+    pub fn did(&mut self, action: &Action, number: u64, sent: Mono, now: Mono) {
+        match action {
+            Action::ArmGuard { epoch, deadline } => self.done.armed = Some((*epoch, *deadline)),
+            Action::CloseGuard { epoch } => self.done.closed = Some(*epoch),
+            Action::EndSessions { epoch } if self.done.closed == Some(*epoch) => {
+                self.done.emptied = Some(*epoch);
+            }
+            Action::Beat { epoch } => {
+                self.done.beat = Some(sent);
+                let sent = if off!(AgeFromReport) { now } else { sent };
+                self.exposure.handle_sent(*epoch, number, sent);
+            }
+            Action::Barrier { epoch } => {
+                self.done.barrier = Some((*epoch, number));
+                self.exposure.handle_sent(*epoch, number, sent);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the planner ordered, as it goes to the store.
+    pub fn ordered(&self, revision: u64, record: Record, purpose: Purpose, wall_ms: u64) -> Order {
+        let promotions = (purpose == Purpose::Claim).then(|| {
+            let known = self.promotions.iter().flatten().copied();
+            known.chain([wall_ms / 1000]).collect()
+        });
+        Order {
+            revision,
+            record: Arc::new(record),
+            purpose,
+            tries: 0,
+            promotions,
+        }
+    }
+
+    /// Takes the store's answer to a question that was sent at `sent`.
+    pub fn hear(&mut self, said: &Said, ask: &Ask, sent: Mono, now: Mono) {
+        match (said, ask) {
+            (Said::Seen(state), _) => {
+                let record = (&state.record, state.record_revision);
+                self.take(now, sent, record, None);
+                self.learn(state, now);
+                if off!(ReadingRenews) && state.record.site == self.place.site {
+                    self.take(now, sent, record, Some(sent));
+                }
+            }
+            (Said::Committed(revision), Ask::Write { order, .. }) => {
+                self.take(now, sent, (&order.record, *revision), Some(sent));
+                if order.promotions.is_some() {
+                    self.promotions.clone_from(&order.promotions);
+                }
+            }
+            (Said::Conflict(state), _) => {
+                self.take(now, sent, (&state.record, state.record_revision), None);
+            }
+            (Said::Noted, Ask::Register) => self.registered = true,
+            _ => {}
+        }
+    }
+
     /// Takes everything else that a reading showed.
     pub fn learn(&mut self, state: &State, now: Mono) {
         self.promotions = Some(state.promotions.clone());
@@ -407,7 +470,7 @@ impl Agent {
     pub fn ask_promises(
         &mut self,
         epoch: Epoch,
-        peers: [usize; 2],
+        peers: &[usize],
         names: &[Name; AGENTS],
         now: Mono,
         timeout: Duration,
@@ -421,7 +484,7 @@ impl Agent {
         let (record, _) = self.authority.present()?;
         let mut asked = Vec::with_capacity(2);
         for peer in peers {
-            asked.push((names[peer].clone(), self.incarnations[peer].clone()?));
+            asked.push((names[*peer].clone(), self.incarnations[*peer].clone()?));
         }
         if off!(OnePromiseIsEnough) {
             asked.truncate(1);

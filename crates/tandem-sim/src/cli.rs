@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Parser;
 use tandem_core::mutation::Mutation;
 use tandem_sim::fault::Kind;
+use tandem_sim::model::{Bounds, SEARCHES, Search};
 use tandem_sim::run::{self, Outcome, Tally};
 use tandem_sim::world::Options;
 
@@ -27,6 +28,19 @@ struct Arguments {
     /// Play all seeds from A to below B on all cores and count broken promises.
     #[arg(long, value_name = "A..B", value_parser = range)]
     seeds: Option<(u64, u64)>,
+
+    /// Try every schedule within stated bounds; without NAME all searches, one after the other.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "all", conflicts_with_all = ["seed", "seeds"])]
+    model: Option<String>,
+
+    /// With --model: give a search up after this many steps.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10_000_000,
+        requires = "model"
+    )]
+    steps: usize,
 
     /// Leave out these faults of the seed, by their numbers in the transcript.
     #[arg(long, value_name = "N,N", value_delimiter = ',', requires = "seed")]
@@ -54,6 +68,7 @@ Examples:
   tandem-sim --seeds 0..10000                      play ten thousand incidents
   tandem-sim --seed 4711                           tell the story of one
   tandem-sim --seed 4711 --without 2,3             the same without two of its faults
+  tandem-sim --model                               try every schedule within bounds
   tandem-sim --faults                              what can go wrong";
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -82,6 +97,9 @@ pub(crate) fn main() -> ExitCode {
     };
     if arguments.mutation.as_deref() == Some("list") {
         return ExitCode::SUCCESS;
+    }
+    if let Some(name) = arguments.model {
+        return model(&name, arguments.threads, arguments.steps, mutation);
     }
     match (arguments.seed, arguments.seeds) {
         (Some(seed), _) => replay(seed, arguments.without, mutation),
@@ -141,10 +159,44 @@ fn verdict(outcome: &Outcome) -> ExitCode {
     }
 }
 
+fn model(name: &str, threads: Option<usize>, steps: usize, mutation: Option<Mutation>) -> ExitCode {
+    let chosen = |bounds: &&Bounds| name == "all" || bounds.name == name;
+    let mut searches = SEARCHES.iter().filter(chosen).peekable();
+    if searches.peek().is_none() {
+        let names: Vec<&str> = SEARCHES.iter().map(|bounds| bounds.name).collect();
+        eprintln!("no such search: {name}; there are {}", names.join(", "));
+        return ExitCode::from(2);
+    }
+    let (mut states, mut whole, mut broken) = (0, 0, 0);
+    for bounds in searches {
+        let begun = Instant::now();
+        let found = Search::new(*bounds, mutation).run(threads.unwrap_or_else(cores), steps);
+        println!("{}", found.shown(bounds));
+        let seconds = begun.elapsed().as_secs_f64();
+        println!("{:<14} {seconds:.1} s: {}", "", bounds.about);
+        if !found.complete && found.broken.is_none() {
+            println!("{:<14} given up before every state was visited", "");
+        }
+        states += found.states;
+        whole += usize::from(found.complete);
+        let dull = found.complete && !found.unreached.is_empty();
+        broken += usize::from(dull || found.broken.is_some());
+    }
+    println!("{states} states; {whole} searches visited every state, {broken} failed");
+    if broken == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn many(from: u64, to: u64, threads: Option<usize>, mutation: Option<Mutation>) -> ExitCode {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
     let begun = Instant::now();
-    let tally = run::many(from, to, threads.unwrap_or(cores), mutation);
+    let tally = run::many(from, to, threads.unwrap_or_else(cores), mutation);
     let seconds = begun.elapsed().as_secs_f64().max(0.001);
     tell(&tally, seconds, mutation);
     println!("{} seeds, {} violations", tally.seeds, tally.violations);
@@ -189,5 +241,12 @@ fn shortest(from: u64, to: u64, mutation: Option<Mutation>) -> ExitCode {
         println!("not caught in seeds {from}..{to}");
         return ExitCode::SUCCESS;
     };
-    replay(options.seed, options.without, mutation)
+    let without: Vec<String> = options.without.iter().map(u8::to_string).collect();
+    let seed = options.seed;
+    let told = replay(seed, options.without, mutation);
+    println!(
+        "the shortest found: --seed {seed} --without {}",
+        without.join(",")
+    );
+    told
 }

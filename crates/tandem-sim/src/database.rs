@@ -10,6 +10,7 @@ use tandem_core::database::{
     DatabaseSeen, GuardSeen, Heartbeat, Prepared, SlotSeen, SubscriptionSeen,
 };
 use tandem_core::model::{Epoch, Lsn, Mono, SiteId};
+use tandem_core::planner::Action;
 
 use crate::clock::{At, Clock};
 
@@ -177,9 +178,14 @@ impl Database {
         if !self.admits(at) {
             return None;
         }
+        self.store_write(write);
+        Some(self.lease.epoch)
+    }
+
+    /// Writes what has passed the guard.
+    pub fn store_write(&mut self, write: u32) {
         self.log.push(Entry::Write(write));
         self.hold(write);
-        Some(self.lease.epoch)
     }
 
     fn hold(&mut self, write: u32) {
@@ -255,16 +261,21 @@ impl Database {
         }
     }
 
-    /// Receives again, unless this site was open since it stopped.
-    pub fn resume_receiving(&mut self) -> Result<(), SqlError> {
-        let opened = self.lease.epoch;
+    /// Receives again for an agent that knows `epoch`, unless this site was open since it stopped,
+    /// or is being prepared for a newer one.
+    pub fn resume_receiving(&mut self, epoch: Epoch) -> Result<(), SqlError> {
+        let newer = self.journal.iter().any(|step| step.epoch > epoch);
+        if newer && !off!(ReceiveForOldEpoch) {
+            return Err(SqlError::StaleEpoch);
+        }
+        let diverged = self.is_diverged();
         let Some(found) = &mut self.subscription else {
             return Ok(());
         };
         if found.enabled {
             return Ok(());
         }
-        if self.journal.iter().any(|step| opened >= step.epoch) {
+        if diverged {
             return Err(SqlError::Diverged);
         }
         // A preparation that never opened is forgotten: its boundary is no longer true.
@@ -323,6 +334,27 @@ impl Database {
             return Err(SqlError::NotReady);
         }
         Ok(found.applied)
+    }
+
+    /// What an effect of an agent of the site `own` does; a guard is armed until `ends` of the
+    /// server's clock. Returns a heartbeat's number, or 0.
+    pub fn carry_out(&mut self, action: &Action, own: SiteId, ends: Mono) -> Result<u64, SqlError> {
+        match action {
+            Action::ArmGuard { epoch, .. } => self.arm(*epoch, ends)?,
+            Action::CloseGuard { epoch } => self.close(*epoch)?,
+            Action::Beat { epoch } | Action::Barrier { epoch } => return self.beat(*epoch),
+            Action::Receive { epoch } => self.resume_receiving(*epoch)?,
+            Action::StopReceiving => self.stop_receiving(),
+            Action::Prepare { epoch, from } => self.prepare(*epoch, *from == own)?,
+            _ => {}
+        }
+        Ok(0)
+    }
+
+    /// Whether it was open since it last followed the other site.
+    pub fn is_diverged(&self) -> bool {
+        let opened = self.lease.epoch;
+        self.journal.iter().any(|step| opened >= step.epoch)
     }
 
     /// The newest finished preparation.

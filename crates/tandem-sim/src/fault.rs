@@ -101,6 +101,8 @@ kinds! {
     StoreRebuilt "store-rebuilt" 2,
     /// An agent's clock runs one per cent fast or slow.
     ClockDrift "clock-drift" 4,
+    /// An agent's clock jumps seconds ahead, once in an incident.
+    ClockJump "clock-jump" 3,
     /// A machine is suspended: its agent, gate and clocks see the time pass at once.
     Suspended "suspended" 3,
     /// Applying is slow.

@@ -36,7 +36,7 @@ pub enum Route {
 }
 
 /// One gate process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Gate {
     /// The index of its site.
     pub site: usize,
@@ -91,6 +91,16 @@ impl Gate {
             self.route(at);
         }
         heard
+    }
+
+    /// The name of its site.
+    pub fn own(&self) -> SiteId {
+        self.rights.own()
+    }
+
+    /// What it heard.
+    pub fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     /// Ends what has run out and says where new sessions go.

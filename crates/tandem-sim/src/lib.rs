@@ -21,6 +21,7 @@ pub mod database;
 pub mod event;
 pub mod fault;
 pub mod gate;
+pub mod model;
 pub mod network;
 pub mod oracle;
 pub mod random;

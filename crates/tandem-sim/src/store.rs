@@ -12,6 +12,7 @@ use tandem_core::authority::Record;
 use tandem_core::model::Name;
 use tandem_core::planner::{AgentStatus, Book};
 
+use crate::agent::Order;
 use crate::clock::{At, MS};
 use crate::network::{Network, WITNESS};
 
@@ -37,9 +38,70 @@ pub struct State {
     pub book: Arc<Book>,
 }
 
+/// What an agent asks of the store.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// Everything.
+    Read,
+    /// A change of the record.
+    Write {
+        /// The change.
+        order: Order,
+        /// The exact value that was read.
+        expected: Arc<Record>,
+    },
+    /// The agent's incarnation.
+    Register,
+}
+
+/// What the store says.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// What it holds.
+    Seen(Box<State>),
+    /// The record was changed, at this revision.
+    Committed(u64),
+    /// It was not, since this is what stands there.
+    Conflict(Box<State>),
+    /// Something else was written.
+    Noted,
+}
+
 impl State {
+    /// Does what agent number `index` of the life `incarnation` asks.
+    pub fn serve(&mut self, index: usize, incarnation: &Name, ask: &Ask) -> Said {
+        match ask {
+            Ask::Read => return Said::Seen(Box::new(self.clone())),
+            Ask::Register => self.incarnations[index] = Some(incarnation.clone()),
+            Ask::Write { order, expected } => {
+                return self.change(index, incarnation, order, expected);
+            }
+        }
+        self.revision += 1;
+        Said::Noted
+    }
+
+    fn change(
+        &mut self,
+        index: usize,
+        incarnation: &Name,
+        order: &Order,
+        expected: &Record,
+    ) -> Said {
+        let known = self.incarnations[index].as_ref() == Some(incarnation);
+        let admitted =
+            known || !order.purpose.compares_incarnation() || off!(ForgottenTwinMayClaim);
+        if admitted && self.replace((expected, order.revision), Arc::clone(&order.record)) {
+            if let Some(list) = &order.promotions {
+                self.promotions.clone_from(list);
+            }
+            return Said::Committed(self.record_revision);
+        }
+        Said::Conflict(Box::new(self.clone()))
+    }
+
     /// Replaces the record, comparing revision and exact value.
-    pub fn replace(&mut self, expected: (&Record, u64), record: Arc<Record>) -> bool {
+    fn replace(&mut self, expected: (&Record, u64), record: Arc<Record>) -> bool {
         let same_value = off!(StoreComparesRevisionOnly) || *self.record == *expected.0;
         if self.record_revision != expected.1 || !same_value {
             return false;

@@ -10,9 +10,7 @@ mod people;
 mod right;
 mod rounds;
 mod sessions;
-mod setup;
-
-use std::sync::Arc;
+pub(crate) mod setup;
 
 use tandem_core::authority::promise::{Promise, Question};
 use tandem_core::config::Policy;
@@ -20,7 +18,7 @@ use tandem_core::model::{Mono, Name, SiteId};
 use tandem_core::planner::{Action, Member};
 use tandem_core::wire::Remaining;
 
-use crate::agent::{Agent, Order};
+use crate::agent::Agent;
 use crate::clock::At;
 use crate::database::Database;
 use crate::event::{Event, Queue};
@@ -29,12 +27,9 @@ use crate::gate::Gate;
 use crate::network::Network;
 use crate::oracle::{Oracle, Reached};
 use crate::random::Random;
-use crate::store::{AGENTS, State, Store};
+use crate::store::{AGENTS, Ask, Said, Store};
 
 pub use setup::Options;
-
-/// Wall-clock milliseconds when the world begins.
-const WALL_START_MS: u64 = 1_800_000_000_000;
 
 /// How often everything happens; drawn from the seed, so that no period is special.
 #[derive(Debug, Clone, Copy)]
@@ -47,27 +42,6 @@ pub(crate) struct Tempo {
     pub(crate) client: At,
     /// Of 1,000 writes, how many go to a database directly, past every gate.
     pub(crate) direct: u64,
-}
-
-/// What an agent asks of the store.
-#[derive(Debug, Clone)]
-pub(crate) enum Ask {
-    Read,
-    Write {
-        order: Order,
-        expected: Arc<tandem_core::authority::Record>,
-    },
-    Promoted(Vec<u64>),
-    Register,
-}
-
-/// What the store says.
-#[derive(Debug, Clone)]
-pub(crate) enum Said {
-    Seen(Box<State>),
-    Committed(u64),
-    Conflict(Box<State>),
-    Noted,
 }
 
 /// A question to the store that is under way.
@@ -163,6 +137,7 @@ pub(crate) struct Troubles {
     pub(crate) slow_agent: [u8; AGENTS],
     /// The store was restored and a person has not rebuilt it.
     pub(crate) store_void: bool,
+    pub(crate) jumped: bool,
     pub(crate) reinstate: bool,
     pub(crate) rebuild: bool,
 }
@@ -291,7 +266,7 @@ impl World {
     }
 
     pub(crate) fn wall_ms(&self) -> u64 {
-        WALL_START_MS + self.at / 1000
+        setup::WALL_START_MS + self.at / 1000
     }
 
     /// The site that is not `site`.

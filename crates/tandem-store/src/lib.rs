@@ -71,6 +71,15 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// Other keys of a transaction, each with a value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// Must hold exactly this.
+    pub holds: &'a [(&'a str, &'a str)],
+    /// Are written, whatever they hold.
+    pub writes: &'a [(&'a str, &'a str)],
+}
+
 /// The coordination store as an agent sees it. Every call ends within the call timeout.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -94,14 +103,13 @@ pub trait Store: Send + Sync {
         value: &str,
     ) -> Result<Change, StoreError>;
 
-    /// As [`Store::replace`], if also each of `also` (a key and its exact value) holds, all in
-    /// one transaction. A conflict whose `current` equals `expected` means that one of `also`
-    /// did not hold.
+    /// As [`Store::replace`], with more keys in the same transaction. A conflict whose `current`
+    /// equals `expected` means that one of `beside.holds` did not hold.
     async fn replace_with(
         &self,
         key: &str,
         expected: &Versioned,
-        also: &[(&str, &str)],
+        beside: Beside<'_>,
         value: &str,
     ) -> Result<Change, StoreError>;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tandem_core::model::SiteId;
 
-use crate::{Change, Entry, PREFIX_ENTRIES_MAX, Store, StoreError, Versioned};
+use crate::{Beside, Change, Entry, PREFIX_ENTRIES_MAX, Store, StoreError, Versioned};
 
 /// What goes wrong in one view, until it is changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -179,7 +179,7 @@ impl Store for Memory {
         &self,
         key: &str,
         expected: &Versioned,
-        also: &[(&str, &str)],
+        beside: Beside<'_>,
         value: &str,
     ) -> Result<Change, StoreError> {
         self.carry_out(|data| {
@@ -188,12 +188,18 @@ impl Store for Memory {
                     .get(*key)
                     .is_some_and(|found| found.value == *value)
             };
-            if also.iter().all(holds) {
-                return data.write_if(key, Some(expected), value);
+            if !beside.holds.iter().all(holds) {
+                return Change::Conflict {
+                    current: data.keys.get(key).cloned(),
+                };
             }
-            Change::Conflict {
-                current: data.keys.get(key).cloned(),
+            let change = data.write_if(key, Some(expected), value);
+            if matches!(change, Change::Committed { .. }) {
+                for (key, value) in beside.writes {
+                    data.write(key, value);
+                }
             }
+            change
         })
         .await
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use support::Cluster;
 use tandem_core::model::SiteId;
-use tandem_store::{Change, Faults, Memory, Store, StoreError, Versioned};
+use tandem_store::{Beside, Change, Faults, Memory, Store, StoreError, Versioned};
 
 fn site(name: &str) -> SiteId {
     name.parse().expect("a legal name")
@@ -59,16 +59,29 @@ async fn replaces_only_while_other_keys_hold(store: &dyn Store) {
     store.create("/t/life", "mine").await.expect("answered");
     let one = read(store, "/t/main").await;
     for also in [("/t/life", "a twin's"), ("/t/absent", "mine")] {
-        let refused = store.replace_with("/t/main", &one, &[also], "two").await;
+        let beside = Beside {
+            holds: &[also],
+            writes: &[("/t/beside", "never")],
+        };
+        let refused = store.replace_with("/t/main", &one, beside, "two").await;
         let current = Some(one.clone());
         assert_eq!(refused, Ok(Change::Conflict { current }), "{also:?}");
     }
-    let also = [("/t/life", "mine")];
-    let made = store.replace_with("/t/main", &one, &also, "two").await;
+    assert_eq!(store.read("/t/beside").await, Ok(None));
+    let beside = Beside {
+        holds: &[("/t/life", "mine")],
+        writes: &[("/t/beside", "once")],
+    };
+    let made = store.replace_with("/t/main", &one, beside, "two").await;
     assert!(matches!(made, Ok(Change::Committed { .. })), "{made:?}");
-    let late = store.replace_with("/t/main", &one, &also, "three").await;
+    let again = Beside {
+        writes: &[("/t/beside", "twice")],
+        ..beside
+    };
+    let late = store.replace_with("/t/main", &one, again, "three").await;
     assert!(matches!(late, Ok(Change::Conflict { .. })), "{late:?}");
     assert_eq!(read(store, "/t/main").await.value, "two");
+    assert_eq!(read(store, "/t/beside").await.value, "once");
 }
 
 async fn replaces_only_what_was_read(store: &dyn Store) {

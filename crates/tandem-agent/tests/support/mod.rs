@@ -149,7 +149,7 @@ impl Database for Double {
         peer.map(|_| Lsn(7)).ok_or_else(gone)
     }
 
-    async fn receive(&self) -> Result<(), DatabaseError> {
+    async fn receive(&self, _epoch: Epoch) -> Result<(), DatabaseError> {
         self.answer().await;
         self.subscribe(true);
         self.note("receive".into());

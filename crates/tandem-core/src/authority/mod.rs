@@ -11,6 +11,7 @@
 
 mod exposure;
 pub mod promise;
+mod standing;
 mod view;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Epoch, Name, SiteId};
 
 pub use exposure::ExposureWatch;
+pub use standing::Standing;
 pub use view::{Authority, Hold, Memory, Refusal};
 
 /// The newest version of [`Record`] that this build reads; it reads every older one too.

@@ -117,6 +117,11 @@ impl Round {
         self.question
     }
 
+    /// How many promises are missing.
+    pub fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
     /// Takes an answer; true when this one completed the round. An answer to another question,
     /// or of another life of the agent, counts for nothing.
     pub fn handle_promise(&mut self, promise: &Promise) -> bool {

@@ -52,13 +52,13 @@ pub struct Hold {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Present {
+pub(super) struct Present {
     record: Record,
     revision: u64,
-    arrived: Mono,
+    pub(super) arrived: Mono,
     counted: Duration,
     /// The count goes on from here at the next reading.
-    count_from: Mono,
+    pub(super) count_from: Mono,
     exposure_since: Mono,
     epoch_since: Mono,
 }
@@ -70,12 +70,12 @@ pub struct Authority {
     timing: AuthorityPolicy,
     started: Mono,
     memory: Option<Memory>,
-    present: Option<Present>,
-    hold: Option<Hold>,
+    pub(super) present: Option<Present>,
+    pub(super) hold: Option<Hold>,
     /// When this agent promised last.
     promised: Option<Mono>,
     /// The newest epoch read as `open` since the start and since the last promise (C8).
-    open_seen: Option<Epoch>,
+    pub(super) open_seen: Option<Epoch>,
 }
 
 impl Authority {
@@ -101,8 +101,8 @@ impl Authority {
     /// Takes an answered linearizable read that arrived at `arrived`.
     ///
     /// A taker's count starts at the *arrival* of the answer that first showed the
-    /// present revision (C1), and each further answer adds at most two renewal
-    /// periods, so that a clock that jumps cannot finish the count (C13).
+    /// present revision (C1), and each further answer adds at most `cut`, so that a clock that
+    /// jumps once ends the count no earlier than the margin that the holder leaves (C13).
     ///
     /// # Errors
     /// [`Refusal`] if the store is not the one this agent knows, or is behind it.
@@ -173,7 +173,7 @@ impl Authority {
                 let step_max = if off!(StepUnbounded) {
                     Duration::MAX
                 } else {
-                    self.timing.renew() * 2
+                    self.timing.cut()
                 };
                 present.counted + arrived.since(present.count_from).min(step_max)
             }

@@ -135,6 +135,11 @@ impl AuthorityPolicy {
         Duration::from_millis(self.renew_ms)
     }
 
+    /// The time to cut every session, which is also the most that one reading adds to a count.
+    pub fn cut(&self) -> Duration {
+        Duration::from_millis(self.cut_ms)
+    }
+
     /// The bound of one call to the store.
     pub fn call_timeout(&self) -> Duration {
         Duration::from_millis(self.call_timeout_ms)

@@ -242,7 +242,10 @@ pub enum Action {
         purpose: Purpose,
     },
     /// Let replication through the relay and enable the subscription.
-    Receive,
+    Receive {
+        /// The epoch that this agent knows; a preparation for a newer one is left alone.
+        epoch: Epoch,
+    },
     /// Cut the relay, then disable the subscription, so that nothing arrives late.
     StopReceiving,
     /// Record the boundary, advance sequences, make the reverse publication and slot.

@@ -230,7 +230,9 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
     if context.class == Class::StoreSilent {
         draft.act(Action::AskPromises { epoch });
     }
-    if seen.done.relay_open {
+    // The sibling may have received on before it knew of the opening.
+    let receives = |found: &DatabaseSeen| found.subscription.is_some_and(|found| found.enabled);
+    if seen.done.relay_open || seen.database_now(*now).is_some_and(receives) {
         draft.act(Action::StopReceiving);
     }
     let Some(held) = seen.authority.open_until().filter(|held| now < held) else {

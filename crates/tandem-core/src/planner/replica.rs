@@ -192,7 +192,8 @@ fn receive_if_stopped(context: &Context<'_>, subscription: SubscriptionSeen, dra
         .disabled_since
         .is_none_or(|since| context.now.since(since) >= RESUME_WAIT);
     if (!subscription.enabled && long_disabled) || (subscription.enabled && !done.relay_open) {
-        draft.act(Action::Receive);
+        let epoch = context.record.epoch;
+        draft.act(Action::Receive { epoch });
     }
 }
 

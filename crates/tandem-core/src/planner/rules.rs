@@ -75,7 +75,9 @@ impl Rule {
 /// The rules of a failover (design section 4, rules 2, 7, 8 and 12).
 ///
 /// A named person's request stands in for mode, pause, witness and flap guard; with accepted loss
-/// also for exposure and schemas. Nothing stands in for expiry.
+/// also for exposure and schemas. Nothing stands in for expiry. Not even a barrier stands in for a
+/// bounded exposure: the other site may go on upon a promise that was given while the claim was on
+/// its way, and what it acknowledges then lies behind the barrier.
 pub(super) fn for_claim(context: &Context<'_>) -> Vec<Rule> {
     let request = context.forced();
     let requested = request.is_some();
@@ -95,7 +97,7 @@ pub(super) fn for_claim(context: &Context<'_>) -> Vec<Rule> {
         ),
         (SafetyRule::WitnessAgrees, lost),
         (SafetyRule::NotCorrelated, calm),
-        (SafetyRule::ExposureBounded, lossy || bounded || complete),
+        (SafetyRule::ExposureBounded, lossy || bounded),
         (SafetyRule::TablesReady, tables_ready(context)),
         (SafetyRule::SchemasEqual, lossy || schemas_equal(context)),
         (SafetyRule::BoundaryReadable, boundary_readable(context)),

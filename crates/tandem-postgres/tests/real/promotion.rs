@@ -63,7 +63,7 @@ async fn a_replica_becomes_primary_in_steps_that_observe_shows() {
     gcp.stop_receiving().await.expect("stopped");
     let stopped = look(&gcp).await.subscription.expect("a subscription");
     assert!(!stopped.enabled && !stopped.worker, "{stopped:?}");
-    gcp.resume_receiving().await.expect("resumed");
+    gcp.resume_receiving(Epoch(1)).await.expect("resumed");
     wait_until("the worker runs again", || async {
         look(&gcp)
             .await
@@ -108,7 +108,7 @@ async fn a_replica_becomes_primary_in_steps_that_observe_shows() {
     let id: i32 = app.query_one(note, &[]).await.expect("a right").get(0);
     assert!(id > 1000, "also for a sequence that was never used: {id}");
     gcp.beat(Epoch(2)).await.expect("a heartbeat");
-    let resumed = gcp.resume_receiving().await;
+    let resumed = gcp.resume_receiving(Epoch(2)).await;
     assert!(matches!(resumed, Err(Error::Diverged)), "{resumed:?}");
 
     // Everything written since the opening waits in the reverse slot for the old primary.
@@ -133,7 +133,11 @@ async fn a_preparation_that_never_opened_is_made_anew() {
         .prepare_opening(Epoch(2), site_id("aws"))
         .await
         .expect("prepared");
-    gcp.resume_receiving().await.expect("the claim failed");
+    let stale = gcp.resume_receiving(Epoch(1)).await;
+    assert!(matches!(stale, Err(Error::StaleEpoch { .. })), "{stale:?}");
+    gcp.resume_receiving(Epoch(3))
+        .await
+        .expect("the claim failed");
     assert_eq!(
         look(&gcp).await.prepared,
         None,
@@ -243,7 +247,9 @@ async fn the_sql_of_a_promotion_is_measured() {
             .await
             .expect("prepared");
         times.push(begun.elapsed());
-        gcp.resume_receiving().await.expect("the claim failed");
+        gcp.resume_receiving(Epoch(epoch + 1))
+            .await
+            .expect("the claim failed");
     }
     times.sort();
     println!(

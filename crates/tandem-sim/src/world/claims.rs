@@ -10,6 +10,7 @@ use super::World;
 use crate::clock::{At, MS, SECOND};
 use crate::database::{Entry, Lease, TABLES};
 use crate::fault::{Fault, Kind};
+use crate::store::AGENTS;
 
 /// The edge turns a pool off after a row of failed probes, and gates learn within an ask.
 const AWAY_MAX: At = 3 * SECOND;
@@ -217,8 +218,15 @@ impl World {
             }
             return;
         }
-        if purpose == Purpose::Claim {
-            self.judge_automatic(site);
+        match purpose {
+            Purpose::Claim => self.judge_automatic(site),
+            Purpose::ClaimRequested if !self.is_asked_for(before) => {
+                self.fail(
+                    "I4",
+                    "a promotion that no person asked for or approved".into(),
+                );
+            }
+            _ => {}
         }
         if before.last_open.site != after.site && self.databases[site].subscription.is_none() {
             self.fail(
@@ -238,16 +246,29 @@ impl World {
         })
     }
 
-    /// Whether a site gives its right up by itself, so that no witness is needed: its database is
-    /// silent, or was when its agents last spoke, or its agents reach the store no more (the
-    /// observation matrix's "alive, cannot renew").
+    /// Whether a site gives its right up by itself: its database is silent, or was when its agents
+    /// last spoke; or its agents reach the store no more while the witness speaks (the observation
+    /// matrix's "alive, cannot renew").
     fn is_given_up(&self, source: usize) -> bool {
         let renew = self.policy.authority.renew_ms * MS;
-        let mut speaking = (self.agents.iter().enumerate())
-            .filter(|(_, agent)| agent.at == source)
-            .filter(|(_, agent)| agent.spoke_at.is_some_and(|spoke| self.at - spoke <= renew))
-            .filter_map(|(index, _)| self.store.state.statuses[index].as_ref());
-        !self.databases[source].answers() || !speaking.any(|status| status.database_reachable)
+        let spoke = |index: usize, within: At| {
+            let spoke_at = self.agents[index].spoke_at;
+            spoke_at.is_some_and(|spoke| self.at - spoke <= within)
+        };
+        let speaking: Vec<usize> = (0..AGENTS)
+            .filter(|index| self.agents[*index].at == source && spoke(*index, renew))
+            .collect();
+        let reaches = |index: &usize| {
+            let status = self.store.state.statuses[*index].as_ref();
+            status.is_some_and(|status| status.database_reachable)
+        };
+        if !self.databases[source].answers() {
+            return true;
+        }
+        match speaking.is_empty() {
+            true => spoke(4, WITNESS_VIEW_MAX),
+            false => !speaking.iter().any(reaches),
+        }
     }
 
     /// The rules of an automatic promotion, as they stand in fact.
@@ -309,6 +330,15 @@ impl World {
             .requests
             .iter()
             .any(|request| wanted(request.kind))
+    }
+
+    /// Whether a person asked for or approved a promotion out of `before`.
+    fn is_asked_for(&self, before: &Record) -> bool {
+        let asks = |request: &tandem_core::planner::StoredRequest| {
+            let moves = request.kind.target().is_some() || request.kind == RequestKind::Approve;
+            moves && request.epoch == before.epoch
+        };
+        self.store.state.book.requests.iter().any(asks)
     }
 
     /// Whether a person accepted the loss that a claim out of `before` may bring.

@@ -123,23 +123,14 @@ impl World {
         action: &Action,
         ends: Mono,
     ) -> Result<u64, SqlError> {
-        let own = self.sites[site];
-        let database = &mut self.databases[site];
+        let before = self.databases[site].lease;
+        let number = self.databases[site].carry_out(action, self.sites[site], ends)?;
         match action {
-            Action::ArmGuard { epoch, .. } => {
-                let before = database.lease;
-                database.arm(*epoch, ends)?;
-                self.judge_arming(site, before);
-            }
-            Action::CloseGuard { epoch } => database.close(*epoch)?,
-            Action::Beat { epoch } | Action::Barrier { epoch } => return database.beat(*epoch),
-            Action::Receive => database.resume_receiving()?,
-            Action::StopReceiving => database.stop_receiving(),
-            Action::Prepare { epoch, from } => database.prepare(*epoch, *from == own)?,
+            Action::ArmGuard { .. } => self.judge_arming(site, before),
             Action::EndSessions { .. } => return self.end_sessions(site),
             _ => {}
         }
-        Ok(0)
+        Ok(number)
     }
 
     /// Signals every application session; an error while one is left, so that the next plan
@@ -164,26 +155,15 @@ impl World {
     fn did(&mut self, index: usize, action: &Action, number: u64, sent: Mono) {
         let site = self.agents[index].at;
         let now = self.agents[index].now(self.at);
-        let agent = &mut self.agents[index];
-        match action {
-            Action::ArmGuard { epoch, deadline } => agent.done.armed = Some((*epoch, *deadline)),
-            Action::CloseGuard { epoch } => agent.done.closed = Some(*epoch),
-            Action::EndSessions { epoch } if agent.done.closed == Some(*epoch) => {
-                agent.done.emptied = Some(*epoch);
-            }
-            Action::Beat { epoch } => {
-                agent.done.beat = Some(sent);
-                let sent = if off!(AgeFromReport) { now } else { sent };
-                agent.exposure.handle_sent(*epoch, number, sent);
-            }
-            Action::Barrier { epoch } => {
-                agent.done.barrier = Some((*epoch, number));
-                agent.exposure.handle_sent(*epoch, number, sent);
-            }
-            Action::AskOtherEnd => self.ask_other_end(index, site, sent),
-            _ => {}
+        self.agents[index].did(action, number, sent, now);
+        if *action == Action::AskOtherEnd {
+            self.ask_other_end(index, site, sent);
         }
-        if !matches!(action, Action::Beat { .. } | Action::ArmGuard { .. }) {
+        // What is repeated all the time tells nothing.
+        if !matches!(
+            action,
+            Action::Beat { .. } | Action::ArmGuard { .. } | Action::AskOtherEnd
+        ) {
             self.note(
                 |world| world.names[index].to_string(),
                 |_| format!("did: {}", shown(action)),
@@ -220,9 +200,8 @@ fn shown(action: &Action) -> String {
         Action::EndSessions { epoch: of } => format!("no session is left {}", epoch(of)),
         Action::Barrier { epoch: of } => format!("the last heartbeat {}", epoch(of)),
         Action::Prepare { epoch: of, .. } => format!("prepare for opening {}", epoch(of)),
-        Action::Receive => "receive".into(),
+        Action::Receive { .. } => "receive".into(),
         Action::StopReceiving => "stop receiving".into(),
-        Action::AskOtherEnd => "ask for the end of the other log".into(),
         other => format!("{other:?}"),
     }
 }

@@ -25,6 +25,7 @@ impl World {
             | Kind::DiskFull
             | Kind::SlowAgent
             | Kind::ClockDrift
+            | Kind::ClockJump
             | Kind::Suspended => {
                 self.agent_fault(&fault, begins);
             }
@@ -69,6 +70,7 @@ impl World {
             | Kind::DiskFull
             | Kind::SlowAgent
             | Kind::ClockDrift
+            | Kind::ClockJump
             | Kind::AgentCut => self.names[usize::from(fault.a % 5)].to_string(),
             Kind::GateCrash | Kind::GateFrozen | Kind::Suspended => {
                 let gate = usize::from(fault.a % 4);
@@ -119,6 +121,13 @@ impl World {
                 let at = self.at;
                 self.agents[index].clock.run_at(rate, at);
             }
+            Kind::ClockJump if begins && !self.troubles.jumped => {
+                self.troubles.jumped = true;
+                let span = 50_000 * i64::from(fault.b);
+                let at = self.at;
+                self.agents[index].clock.jump(span, at);
+            }
+            Kind::ClockJump => {}
             _ => {
                 let index = usize::from(fault.a % 4);
                 freeze(&mut self.agents[index].frozen, begins);
@@ -150,11 +159,18 @@ impl World {
     fn gate_fault(&mut self, fault: &Fault, begins: bool) {
         let index = usize::from(fault.a % 4);
         match fault.kind {
+            // The margin of the right pays for slow gates or for a jump, not for both.
+            Kind::GateSlow if self.has_jump() => {}
             Kind::GateSlow => freeze(&mut self.troubles.slow_gate, begins),
             Kind::GateFrozen => freeze(&mut self.gates[index].frozen, begins),
             _ if begins => self.gates[index].alive = false,
             _ => self.start_gate(index),
         }
+    }
+
+    fn has_jump(&self) -> bool {
+        let jumps = |fault: &Fault| fault.kind == Kind::ClockJump;
+        self.faults.iter().any(jumps)
     }
 
     fn start_gate(&mut self, index: usize) {

@@ -79,7 +79,7 @@ impl World {
         let old = Self::other(primary);
         let linked = self.network.linked(primary, old);
         let both = self.databases.iter().all(Database::answers);
-        let fed = self.databases[old].subscription.is_some() && !self.is_diverged(old);
+        let fed = self.databases[old].subscription.is_some() && !self.databases[old].is_diverged();
         let open = self.databases[old].guard_left(self.at) > 0;
         let armed = self.databases[primary].lease.epoch == record.epoch;
         if !linked || !both || fed || open || !armed {
@@ -110,14 +110,6 @@ impl World {
             |_| "kim".into(),
             |world| format!("reinstates {}", world.sites[old]),
         );
-    }
-
-    fn is_diverged(&self, site: usize) -> bool {
-        let database = &self.databases[site];
-        database
-            .journal
-            .iter()
-            .any(|step| database.lease.epoch >= step.epoch)
     }
 
     /// The store was lost. A person stops the agents, finds the site that was open last from both

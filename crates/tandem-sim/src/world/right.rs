@@ -11,10 +11,11 @@ use tandem_core::model::Mono;
 use tandem_core::planner::Purpose;
 
 use super::rounds::STILL;
-use super::{Ask, Call, Said, World};
+use super::{Call, World};
 use crate::agent::{Order, RENEWALS_MAX};
 use crate::clock::{At, MS, SECOND};
 use crate::event::Event;
+use crate::store::{Ask, Said};
 
 /// One try at one member.
 const ATTEMPT: At = 300 * MS;
@@ -86,17 +87,9 @@ impl World {
 
     /// The planner ordered a change of the record; a busy right drops it.
     pub(crate) fn order(&mut self, index: usize, revision: u64, record: Record, purpose: Purpose) {
-        let record = Arc::new(record);
         if self.agents[index].call.is_none() {
-            self.carry_out(
-                index,
-                Order {
-                    revision,
-                    record,
-                    purpose,
-                    tries: 0,
-                },
-            );
+            let order = self.agents[index].ordered(revision, record, purpose, self.wall_ms());
+            self.carry_out(index, order);
         }
     }
 
@@ -125,45 +118,12 @@ impl World {
         }
         let call = self.calls.at(slot).expect("it was there");
         let (index, ask, incarnation) = (call.agent, call.ask.clone(), call.incarnation.clone());
-        let said = match ask {
-            Ask::Read => Said::Seen(Box::new(self.store.state.clone())),
-            Ask::Register => {
-                self.store.state.revision += 1;
-                self.store.state.incarnations[index] = Some(incarnation);
-                Said::Noted
-            }
-            Ask::Promoted(list) => {
-                self.store.state.revision += 1;
-                self.store.state.promotions = list;
-                Said::Noted
-            }
-            Ask::Write { order, expected } => self.replace(index, &order, &expected, &incarnation),
-        };
-        self.answer(slot, said);
-    }
-
-    fn replace(
-        &mut self,
-        index: usize,
-        order: &Order,
-        expected: &Arc<Record>,
-        incarnation: &tandem_core::model::Name,
-    ) -> Said {
         let before = Arc::clone(&self.store.state.record);
-        let known = self.store.state.incarnations[index].as_ref() == Some(incarnation);
-        let admitted =
-            known || !order.purpose.compares_incarnation() || off!(ForgottenTwinMayClaim);
-        let expected = (&**expected, order.revision);
-        if admitted
-            && self
-                .store
-                .state
-                .replace(expected, Arc::clone(&order.record))
-        {
+        let said = self.store.state.serve(index, &incarnation, &ask);
+        if let (Said::Committed(_), Ask::Write { order, .. }) = (&said, &ask) {
             self.judge_record(index, &before, order.purpose);
-            return Said::Committed(self.store.state.record_revision);
         }
-        Said::Conflict(Box::new(self.store.state.clone()))
+        self.answer(slot, said);
     }
 
     fn answer(&mut self, slot: u16, said: Said) {
@@ -219,44 +179,13 @@ impl World {
     }
 
     fn take(&mut self, index: usize, sent: Mono, now: Mono, said: Said, ask: Ask) {
+        self.agents[index].hear(&said, &ask, sent, now);
         match (said, ask) {
-            (Said::Seen(state), _) => {
-                let agent = &mut self.agents[index];
-                agent.take(now, sent, (&state.record, state.record_revision), None);
-                agent.learn(&state, now);
-                self.reached.refused += u64::from(agent.refusal.is_some());
-                if off!(ReadingRenews) {
-                    self.renew_by_reading(index, sent, now, &state);
-                }
+            (Said::Seen(_), _) => {
+                self.reached.refused += u64::from(self.agents[index].refusal.is_some());
             }
-            (Said::Committed(revision), Ask::Write { order, .. }) => {
-                let record = (&order.record, revision);
-                self.agents[index].take(now, sent, record, Some(sent));
-                if order.purpose == Purpose::Claim {
-                    self.note_promotion(index);
-                }
-            }
-            (Said::Conflict(state), Ask::Write { order, .. }) => {
-                let record = (&state.record, state.record_revision);
-                self.agents[index].take(now, sent, record, None);
-                self.renew_again(index, order);
-            }
-            (Said::Noted, Ask::Register) => self.agents[index].registered = true,
+            (Said::Conflict(_), Ask::Write { order, .. }) => self.renew_again(index, order),
             _ => {}
-        }
-    }
-
-    /// The mutation that mistakes a reading for a renewal.
-    fn renew_by_reading(
-        &mut self,
-        index: usize,
-        sent: Mono,
-        now: Mono,
-        state: &crate::store::State,
-    ) {
-        let record = (&state.record, state.record_revision);
-        if state.record.site == self.agents[index].place.site {
-            self.agents[index].take(now, sent, record, Some(sent));
         }
     }
 
@@ -276,17 +205,6 @@ impl World {
                 ..order
             };
             self.carry_out(index, next);
-        }
-    }
-
-    /// Counts a promotion for the flap guard.
-    fn note_promotion(&mut self, index: usize) {
-        let wall = self.wall_ms() / 1000;
-        let list = self.agents[index].promotions.get_or_insert_default();
-        list.push(wall);
-        let list = list.clone();
-        if self.agents[index].call.is_none() {
-            self.ask(index, Ask::Promoted(list));
         }
     }
 }

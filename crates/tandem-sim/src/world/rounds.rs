@@ -114,7 +114,7 @@ impl World {
                 Action::Beat { .. } | Action::ArmGuard { .. } | Action::CloseGuard { .. } => {
                     quick.push(action);
                 }
-                Action::Receive => {
+                Action::Receive { .. } => {
                     self.agents[index].done.relay_open = true;
                     slow.push(action);
                 }
@@ -258,7 +258,7 @@ impl World {
         let timeout = self.policy.authority.call_timeout();
         let now = self.agents[index].now(self.at);
         let names = &self.names;
-        let Some(question) = self.agents[index].ask_promises(epoch, peers, names, now, timeout)
+        let Some(question) = self.agents[index].ask_promises(epoch, &peers, names, now, timeout)
         else {
             return;
         };

@@ -253,7 +253,13 @@ impl World {
             // A session past every gate has its answer at once.
             return self.leaves(number);
         }
-        let delay = self.random.between(100, 2 * MS);
+        // Behind a slow server an answer may be under way for longer than a right lasts.
+        let slow = self.troubles.slow_database[site] > 0 && self.random.chance(300);
+        let delay = if slow {
+            self.random.below(8 * SECOND)
+        } else {
+            self.random.between(100, 2 * MS)
+        };
         self.step(number, Step::Answering, delay);
     }
 

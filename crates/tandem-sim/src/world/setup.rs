@@ -21,6 +21,12 @@ use crate::oracle::{Oracle, Reached};
 use crate::random::Random;
 use crate::store::{AGENTS, State, Store};
 
+/// Wall-clock milliseconds when the world begins.
+pub(crate) const WALL_START_MS: u64 = 1_800_000_000_000;
+
+/// The store's revision when the world begins.
+pub(crate) const FIRST_REVISION: u64 = 100;
+
 /// True time when the story begins: everybody has been up for an hour.
 pub(crate) const STARTED: At = 3600 * SECOND;
 
@@ -228,7 +234,7 @@ fn clock(random: &mut Random, exact: bool) -> Clock {
     Clock::new(random.pick(&[990_000, 995_000, 1_000_000, 1_005_000, 1_010_000]))
 }
 
-fn roster(sites: &[SiteId; 3], names: &[Name; AGENTS]) -> Vec<Member> {
+pub(crate) fn roster(sites: &[SiteId; 3], names: &[Name; AGENTS]) -> Vec<Member> {
     names
         .iter()
         .enumerate()
@@ -240,16 +246,16 @@ fn roster(sites: &[SiteId; 3], names: &[Name; AGENTS]) -> Vec<Member> {
 }
 
 /// Whoever is open first has been open for long.
-fn first_state(site: SiteId) -> State {
+pub(crate) fn first_state(site: SiteId) -> State {
     let identity = Identity {
         cluster: "crm".into(),
         store: "life-1".into(),
     };
     let record = Arc::new(Record::first(identity, site).opened());
     State {
-        revision: 100,
+        revision: FIRST_REVISION,
         record,
-        record_revision: 100,
+        record_revision: FIRST_REVISION,
         statuses: [const { None }; AGENTS],
         incarnations: [0, 1, 2, 3, 4].map(|agent| Some(format!("{agent}-1").into())),
         promotions: Vec::new(),
@@ -257,7 +263,7 @@ fn first_state(site: SiteId) -> State {
     }
 }
 
-fn databases(clocks: &[Clock]) -> [Database; 2] {
+pub(crate) fn databases(clocks: &[Clock]) -> [Database; 2] {
     let mut primary = Database::new(clocks[9]);
     primary.lease.epoch = Epoch(1);
     primary.beat.0 = Epoch(1);
@@ -276,7 +282,7 @@ fn databases(clocks: &[Clock]) -> [Database; 2] {
     [primary, replica]
 }
 
-fn agents(
+pub(crate) fn agents(
     sites: &[SiteId; 3],
     names: &[Name; AGENTS],
     policy: &Policy,
@@ -295,7 +301,7 @@ fn agents(
     (0..AGENTS).map(agent).collect()
 }
 
-fn gates(sites: &[SiteId; 3], policy: &Policy, clocks: &[Clock]) -> Vec<Gate> {
+pub(crate) fn gates(sites: &[SiteId; 3], policy: &Policy, clocks: &[Clock]) -> Vec<Gate> {
     let gate = |index: usize| {
         let site = index / 2;
         Gate::new(

@@ -21,7 +21,7 @@ use tandem_core::model::SiteId;
 use tokio::time::Instant;
 
 use self::member::{Connection, Failed};
-use crate::{Change, Entry, PREFIX_ENTRIES_MAX, Store, StoreError, Versioned};
+use crate::{Beside, Change, Entry, PREFIX_ENTRIES_MAX, Store, StoreError, Versioned};
 
 /// One member of the etcd cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +162,8 @@ impl Store for Etcd {
 
     async fn create(&self, key: &str, value: &str) -> Result<Change, StoreError> {
         let absent = Compare::create_revision(key, CompareOp::Equal, 0);
-        self.change(guarded(key, vec![absent], value)).await
+        self.change(guarded(key, vec![absent], &[(key, value)]))
+            .await
     }
 
     async fn replace(
@@ -171,14 +172,15 @@ impl Store for Etcd {
         expected: &Versioned,
         value: &str,
     ) -> Result<Change, StoreError> {
-        self.replace_with(key, expected, &[], value).await
+        self.replace_with(key, expected, Beside::default(), value)
+            .await
     }
 
     async fn replace_with(
         &self,
         key: &str,
         expected: &Versioned,
-        also: &[(&str, &str)],
+        beside: Beside<'_>,
         value: &str,
     ) -> Result<Change, StoreError> {
         let revision = i64::try_from(expected.mod_revision)
@@ -187,9 +189,11 @@ impl Store for Etcd {
             Compare::mod_revision(key, CompareOp::Equal, revision),
             Compare::value(key, CompareOp::Equal, expected.value.as_str()),
         ];
-        let others = also.iter();
+        let others = beside.holds.iter();
         same.extend(others.map(|(key, value)| Compare::value(*key, CompareOp::Equal, *value)));
-        self.change(guarded(key, same, value)).await
+        let mut writes = vec![(key, value)];
+        writes.extend(beside.writes);
+        self.change(guarded(key, same, &writes)).await
     }
 
     async fn put(&self, key: &str, value: &str) -> Result<u64, StoreError> {
@@ -228,11 +232,15 @@ impl Store for Etcd {
     }
 }
 
-/// `value` into `key` if `conditions` hold; otherwise what the key holds instead.
-fn guarded(key: &str, conditions: Vec<Compare>, value: &str) -> Txn {
+/// `writes` if `conditions` hold; otherwise what `key` holds instead.
+fn guarded(key: &str, conditions: Vec<Compare>, writes: &[(&str, &str)]) -> Txn {
+    let puts = writes.iter();
+    let puts: Vec<_> = puts
+        .map(|(key, value)| TxnOp::put(*key, *value, None))
+        .collect();
     Txn::new()
         .when(conditions)
-        .and_then([TxnOp::put(key, value, None)])
+        .and_then(puts)
         .or_else([TxnOp::get(key, None)])
 }
 

@@ -82,13 +82,14 @@ fn c13_a_jumping_clock_cannot_finish_the_count() {
     let mut gcp = view("gcp");
     gcp.handle_reading(at(0), &record(), 7).unwrap();
     gcp.handle_reading(at(60_000), &record(), 7).unwrap();
-    assert_eq!(gcp.expiry_left(), Some(Duration::from_secs(4)));
+    // No more than the holder's margin for cutting, 500 ms.
+    assert_eq!(gcp.expiry_left(), Some(Duration::from_millis(5500)));
 }
 
 #[test]
 fn an_old_reading_is_no_expiry() {
     let mut gcp = view("gcp");
-    for ms in (0..=6000).step_by(1000) {
+    for ms in (0..=6000).step_by(500) {
         gcp.handle_reading(at(ms), &record(), 7).unwrap();
     }
     assert!(gcp.is_expired(at(7000)));

@@ -238,7 +238,7 @@ fn is_safe(scene: &Scene, action: &Action, report: &Report, plan: &Plan) -> bool
         }
         Action::Prepare { .. } => own && record.phase == Phase::Claimed,
         Action::CloseGuard { epoch } => *epoch == plan.epoch,
-        Action::Receive => !own,
+        Action::Receive { .. } => !own,
         Action::StopReceiving | Action::AskOtherEnd | Action::LeadAtWitness => true,
     }
 }

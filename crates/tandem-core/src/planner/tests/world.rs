@@ -480,8 +480,8 @@ impl World {
             Action::AskPromises { epoch } => self.ask_promises(index, *epoch),
             Action::AskOtherEnd => self.ask_other_end(index),
             _ if !database_alive => {}
-            Action::Receive | Action::StopReceiving => {
-                let open = *action == Action::Receive;
+            Action::Receive { .. } | Action::StopReceiving => {
+                let open = matches!(action, Action::Receive { .. });
                 self.agents[index].done.relay_open = open;
                 self.databases.get_mut(&at).unwrap().enabled = open;
             }
