@@ -217,6 +217,8 @@ impl Agent {
         // Starts at the wall clock in the real agent, so that a counter never repeats.
         next.counter = self.counter + 1000;
         next.question = self.question + 1000;
+        // The judge's memory, not the agent's.
+        next.lost_at = self.lost_at;
         *self = next;
     }
 

@@ -138,6 +138,8 @@ pub(crate) struct Troubles {
     /// The store was restored and a person has not rebuilt it.
     pub(crate) store_void: bool,
     pub(crate) jumped: bool,
+    /// When a table was altered last.
+    pub(crate) altered_at: At,
     pub(crate) reinstate: bool,
     pub(crate) rebuild: bool,
 }

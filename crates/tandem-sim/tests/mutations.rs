@@ -92,7 +92,6 @@ noticed! {
     guard_reopens "guard-reopens" By::Seed(19, &[2]),
     mode_unchecked "mode-unchecked" By::Seed(652, &[2]),
     gate_ignores_deadline "gate-ignores-deadline" By::Seed(2049, &[1, 2, 3, 5, 6, 7]),
-    schemas_unchecked "schemas-unchecked" By::Seed(4794, &[1, 2]),
     no_margin "no-margin" By::Search("cut"),
     step_unbounded "step-unbounded" By::Search("clock"),
     barrier_unchecked "barrier-unchecked" By::Search("switchover"),

@@ -90,6 +90,10 @@ fn act_on_fence(
     draft: &mut Draft,
 ) -> Reason {
     let Context { seen, record, .. } = context;
+    // A source whose agents died after its fence still has what is missing here.
+    if context.class.is_suspect() {
+        draft.act(Action::AskOtherEnd);
+    }
     let rules = rules::for_fence(context, fence.barrier);
     let failed = first_failed_rule(&rules);
     draft.ask(rules);

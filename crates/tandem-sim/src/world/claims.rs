@@ -45,7 +45,10 @@ impl World {
         self.oracle.acknowledgements += 1;
         self.oracle.last_acknowledged = self.at;
         let other = Self::other(site);
-        if self.could_acknowledge(other) {
+        // What committed before the guard was closed for good stands before the barrier; only its
+        // answer is late.
+        let late = self.databases[site].lease.closed;
+        if self.could_acknowledge(other) && !late {
             let (here, there) = (self.sites[site], self.sites[other]);
             let past = if direct { ", past every gate" } else { "" };
             self.fail(
@@ -55,14 +58,8 @@ impl World {
                 ),
             );
         }
-        // What committed before the guard was closed for good stands before the barrier; only its
-        // answer is late.
-        if self.databases[site].lease.closed
-            && self
-                .oracle
-                .acknowledged
-                .is_some_and(|(newest, _)| newest > epoch)
-        {
+        let newest = self.oracle.acknowledged.map(|(newest, _)| newest);
+        if late && newest > Some(epoch) {
             return;
         }
         match self.oracle.acknowledged {
@@ -204,7 +201,8 @@ impl World {
     fn judge_claim(&mut self, by: usize, before: &Record, after: &Record, purpose: Purpose) {
         let site = self.agents[by].at;
         self.oracle.accepted = self.is_accepted(before);
-        self.oracle.fenced = before.phase == Phase::Fenced && before.site != after.site;
+        // A source that dies after its fence is replaced as in any failover, within the bound.
+        self.oracle.fenced = purpose == Purpose::TakeFenced;
         self.oracle.bounded = before.exposure == Exposure::Bounded;
         if before.site == after.site {
             if before.last_open.site != after.site {
@@ -306,13 +304,20 @@ impl World {
             );
         }
         if self.databases[0].schema != self.databases[1].schema
-            && self.lasts(Kind::SchemaDiffers) > LOOK_MAX
+            && at - self.troubles.altered_at > self.silent_for(Self::other(site)) + LOOK_MAX
         {
             self.fail(
                 "I4",
                 "an automatic promotion although the tables differ".into(),
             );
         }
+    }
+
+    /// How long ago an agent of `site` published last: what changed there since, nobody else knows.
+    fn silent_for(&self, site: usize) -> At {
+        let of_site = self.agents.iter().filter(|agent| agent.at == site);
+        let spoke = of_site.filter_map(|agent| agent.spoke_at).max();
+        self.at - spoke.unwrap_or(super::setup::STARTED)
     }
 
     /// How long ago the youngest fault of a kind began that goes on.

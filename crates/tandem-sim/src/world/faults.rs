@@ -343,8 +343,10 @@ impl World {
             Kind::SlowDatabase => freeze(&mut self.troubles.slow_database[site], begins),
             // A server that is down takes no ALTER TABLE.
             Kind::SchemaDiffers => {
-                let alters = begins && self.databases[site].answers();
-                self.databases[site].schema = u8::from(alters);
+                if self.databases[site].answers() {
+                    self.databases[site].schema = u8::from(begins);
+                    self.troubles.altered_at = self.at;
+                }
             }
             _ => self.feed_fault(fault.kind, site, begins),
         }
