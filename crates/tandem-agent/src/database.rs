@@ -52,7 +52,8 @@ pub trait Database: Send + Sync {
     /// The end of the *other* site's log, read there: nothing is changed.
     async fn other_end(&self) -> Result<Lsn, DatabaseError>;
 
-    /// Enables the subscription that feeds this site.
+    /// Enables the subscription that feeds this site, unless it is prepared for a newer epoch than
+    /// `epoch`, the newest that this agent knows.
     async fn receive(&self, epoch: Epoch) -> Result<(), DatabaseError>;
 
     /// Disables it and waits until its worker is gone. The relay was cut before.

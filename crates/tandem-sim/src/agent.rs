@@ -131,8 +131,10 @@ pub struct Agent {
     pub other_end: Option<OtherEnd>,
     /// When it saw a place as lost, in true time.
     pub lost_at: [Option<At>; 3],
-    /// When its last status reached the store.
+    /// When its last status reached the store, in true time.
     pub spoke_at: Option<At>,
+    /// When it saw its database last, in true time.
+    pub looked_at: Option<At>,
 }
 
 /// When each routine is due next, by the agent's clock.
@@ -194,6 +196,7 @@ impl Agent {
             other_end: None,
             lost_at: [None; 3],
             spoke_at: None,
+            looked_at: None,
         }
     }
 
@@ -219,6 +222,7 @@ impl Agent {
         next.question = self.question + 1000;
         // The judge's memory, not the agent's.
         next.lost_at = self.lost_at;
+        next.looked_at = self.looked_at;
         *self = next;
     }
 

@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use tandem_core::authority::Record;
-use tandem_core::model::Name;
+use tandem_core::authority::{Exposure, Identity, LastOpen, Phase, Record};
+use tandem_core::model::{Epoch, Name};
 use tandem_core::planner::{AgentStatus, Book};
 
 use crate::agent::Order;
@@ -36,6 +36,27 @@ pub struct State {
     pub promotions: Vec<u64>,
     /// What people asked for.
     pub book: Arc<Book>,
+}
+
+/// The record of a rebuilt store: in phase `claimed` for the site that was open last, under a new
+/// identity, in the epoch after the highest that was found (design section 4, rule 4).
+pub fn rebuilt(life: u32, last_open: LastOpen, highest: Epoch) -> Record {
+    let identity = Identity {
+        cluster: "crm".into(),
+        store: format!("life-{life}").into(),
+    };
+    let phase = if off!(RebuildOpens) {
+        Phase::Open
+    } else {
+        Phase::Claimed
+    };
+    Record {
+        epoch: highest.next(),
+        exposure: Exposure::Unbounded,
+        last_open,
+        phase,
+        ..Record::first(identity, last_open.site)
+    }
 }
 
 /// What an agent asks of the store.

@@ -149,8 +149,12 @@ impl Database for Double {
         peer.map(|_| Lsn(7)).ok_or_else(gone)
     }
 
-    async fn receive(&self, _epoch: Epoch) -> Result<(), DatabaseError> {
+    async fn receive(&self, epoch: Epoch) -> Result<(), DatabaseError> {
         self.answer().await;
+        let prepared = self.state().seen.prepared;
+        if prepared.is_some_and(|prepared| prepared.epoch > epoch) {
+            return Err(DatabaseError::Failed("prepared for a newer epoch".into()));
+        }
         self.subscribe(true);
         self.note("receive".into());
         Ok(())

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_core::authority::{Exposure, Identity, LastOpen, Record};
+use tandem_core::authority::{LastOpen, Record};
 use tandem_core::model::Mono;
 use tandem_core::planner::{Action, Purpose, RequestKind};
 
 use super::state::{AGENTS, Call, GateAsk};
 use super::{Search, Small, Step, TICK};
 use crate::database::SqlError;
-use crate::store::{Ask, Said};
+use crate::store::{self, Ask, Said};
 use crate::world::setup::{self, WALL_START_MS};
 
 impl Small {
@@ -301,22 +301,11 @@ impl Small {
     fn rebuild(&mut self, search: &Search) {
         self.spent.rebuilt = true;
         let site = usize::from(self.databases[1].lease.epoch > self.databases[0].lease.epoch);
-        let (name, epoch) = (
-            self.agents[site * 2].place.site,
-            self.databases[site].lease.epoch,
-        );
-        let highest = self.store.record.epoch;
-        let identity = Identity {
-            cluster: "crm".into(),
-            store: "life-2".into(),
+        let last_open = LastOpen {
+            site: self.agents[site * 2].place.site,
+            epoch: self.databases[site].lease.epoch,
         };
-        let mut record = Record::first(identity, name);
-        record.epoch = highest.next();
-        record.exposure = Exposure::Unbounded;
-        record.last_open = LastOpen { site: name, epoch };
-        if off!(RebuildOpens) {
-            record = record.opened();
-        }
+        let record = store::rebuilt(2, last_open, self.store.record.epoch);
         let under_way = self.late.as_ref().map(|(_, call)| call);
         let revision = under_way.and_then(|call| match &call.ask {
             Ask::Write { order, .. } => Some(order.revision),

@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use tandem_core::authority::{Memory, Phase, Record};
+use tandem_core::authority::{Exposure, Memory, Phase, Record};
 use tandem_core::model::{Mono, Name, SiteId};
 
 use super::TICK;
@@ -175,9 +175,11 @@ impl Key<'_> {
         if let Some((record, revision)) = standing.present {
             self.record(record);
             self.revision(revision);
-            // Only a claim looks at how long its epoch is known.
+            // Only a claim looks at how long its epoch is known, only a return at its exposure.
             let claimed = record.phase == Phase::Claimed;
             self.span(standing.epoch_known, if claimed { FAR } else { 0 });
+            let returning = record.exposure == Exposure::Returning;
+            self.span(standing.exposure_known, if returning { FAR } else { 0 });
         }
         // A holder counts only what it has handed over; and without promises everybody plans right
         // after a reading.

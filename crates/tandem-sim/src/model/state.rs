@@ -2,7 +2,7 @@
 
 use tandem_core::authority::Phase;
 use tandem_core::config::{
-    AuthorityPolicy, DetectionPolicy, ExposurePolicy, Mode, Policy, PromotionPolicy, Targets,
+    AuthorityPolicy, DetectionPolicy, ExposurePolicy, Mode, Policy, PromotionPolicy,
 };
 use tandem_core::model::{Mono, Name, SiteId};
 use tandem_core::planner::{Member, Purpose};
@@ -111,13 +111,7 @@ pub(super) fn policy_and_roster(bounds: &Bounds) -> (Policy, Vec<Member>) {
             block_window_s: 0,
             per_day: 100,
         },
-        targets: Targets {
-            availability_percent: "99.99".into(),
-            detect_s: 30,
-            rto_s: 120,
-            rpo_s: 5,
-            p95_ms: 200,
-        },
+        targets: setup::targets(),
     };
     let (sites, names) = places();
     let mut roster = setup::roster(&sites, &names);

@@ -41,13 +41,19 @@ impl World {
     }
 
     /// I1: who acknowledges, while nobody else could.
-    pub(crate) fn judge_acknowledgement(&mut self, site: usize, epoch: Epoch, direct: bool) {
+    pub(crate) fn judge_acknowledgement(
+        &mut self,
+        write: u32,
+        site: usize,
+        epoch: Epoch,
+        direct: bool,
+    ) {
         self.oracle.acknowledgements += 1;
         self.oracle.last_acknowledged = self.at;
         let other = Self::other(site);
-        // What committed before the guard was closed for good stands before the barrier; only its
-        // answer is late.
-        let late = self.databases[site].lease.closed;
+        // What committed before the guard was closed for good, and stands before the barrier, is at
+        // the other site; only its answer is late.
+        let late = self.databases[site].lease.closed && self.databases[other].holds(write);
         if self.could_acknowledge(other) && !late {
             let (here, there) = (self.sites[site], self.sites[other]);
             let past = if direct { ", past every gate" } else { "" };
@@ -261,11 +267,11 @@ impl World {
             status.is_some_and(|status| status.database_reachable)
         };
         if !self.databases[source].answers() {
-            return true;
-        }
-        match speaking.is_empty() {
-            true => spoke(4, WITNESS_VIEW_MAX),
-            false => !speaking.iter().any(reaches),
+            true
+        } else if speaking.is_empty() {
+            spoke(4, WITNESS_VIEW_MAX)
+        } else {
+            !speaking.iter().any(reaches)
         }
     }
 
@@ -313,11 +319,12 @@ impl World {
         }
     }
 
-    /// How long ago an agent of `site` published last: what changed there since, nobody else knows.
+    /// How long ago an agent of `site` published a look at its database: what changed there since,
+    /// nobody else knows.
     fn silent_for(&self, site: usize) -> At {
         let of_site = self.agents.iter().filter(|agent| agent.at == site);
-        let spoke = of_site.filter_map(|agent| agent.spoke_at).max();
-        self.at - spoke.unwrap_or(super::setup::STARTED)
+        let told = of_site.filter_map(|agent| agent.spoke_at.min(agent.looked_at));
+        self.at - told.max().unwrap_or(super::setup::STARTED)
     }
 
     /// How long ago the youngest fault of a kind began that goes on.

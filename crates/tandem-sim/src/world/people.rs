@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_core::authority::{Exposure, Identity, LastOpen, Phase, Record};
+use tandem_core::authority::{LastOpen, Phase};
 use tandem_core::model::Epoch;
 use tandem_core::planner::RequestKind;
 
@@ -12,6 +12,7 @@ use crate::clock::SECOND;
 use crate::database::{Database, Slot, Subscription, TABLES};
 use crate::event::Event;
 use crate::fault::{Fault, Kind};
+use crate::store;
 
 impl World {
     /// A person writes a request into the book, if the store can be reached from anywhere.
@@ -127,21 +128,12 @@ impl World {
         let site = usize::from(two > one);
         let highest = self.highest_epoch();
         self.lives_of_store += 1;
-        let identity = Identity {
-            cluster: "crm".into(),
-            store: format!("life-{}", self.lives_of_store).into(),
-        };
         let name = self.sites[site];
-        let mut record = Record::first(identity, name);
-        record.epoch = highest.next();
-        record.exposure = Exposure::Unbounded;
-        record.last_open = LastOpen {
+        let last_open = LastOpen {
             site: name,
             epoch: one.max(two),
         };
-        if off!(RebuildOpens) {
-            record.phase = Phase::Open;
-        }
+        let record = store::rebuilt(self.lives_of_store, last_open, highest);
         let state = &mut self.store.state;
         state.revision = 10;
         state.record_revision = 10;

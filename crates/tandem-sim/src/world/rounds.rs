@@ -214,6 +214,7 @@ impl World {
             None
         };
         agent.look = Some(Look { seen, arrived: now });
+        agent.looked_at = Some(self.at);
         self.drive(index);
     }
 

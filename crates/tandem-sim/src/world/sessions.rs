@@ -298,6 +298,6 @@ impl World {
         self.writes[number as usize].acknowledged = Some(self.at);
         let site = usize::from(write.site);
         let guarded = write.gate.is_none();
-        self.judge_acknowledgement(site, Epoch(write.epoch), guarded);
+        self.judge_acknowledgement(number, site, Epoch(write.epoch), guarded);
     }
 }

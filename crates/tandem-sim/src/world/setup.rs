@@ -91,13 +91,7 @@ fn shape(random: &mut Random) -> Shape {
             block_window_s: 3600,
             per_day: 2,
         },
-        targets: Targets {
-            availability_percent: "99.99".into(),
-            detect_s: 30,
-            rto_s: 120,
-            rpo_s: 5,
-            p95_ms: 200,
-        },
+        targets: targets(),
     };
     let tempo = Tempo {
         round: random.between(100, 300) * MS,
@@ -116,6 +110,17 @@ fn shape(random: &mut Random) -> Shape {
         horizon,
         heal_at,
         exact_clocks: random.chance(400),
+    }
+}
+
+/// What was promised to the users; nothing that is played here depends on it.
+pub(crate) fn targets() -> Targets {
+    Targets {
+        availability_percent: "99.99".into(),
+        detect_s: 30,
+        rto_s: 120,
+        rpo_s: 5,
+        p95_ms: 200,
     }
 }
 

@@ -149,6 +149,26 @@ fn c8_a_fence_is_acted_on_only_if_its_epoch_was_read_open_since_the_last_promise
     );
 }
 
+/// The sibling received on before it knew of the opening: no guard is armed beside that.
+#[test]
+fn whoever_is_open_stops_receiving() {
+    let mine = open_record().claimed_by(site("gcp")).opened();
+    let mut scene = Scene::new("gcp", counted("gcp", &mine, ms(500)));
+    scene.done.relay_open = false;
+    let (plan, _) = scene.plan();
+    assert!(plan.actions.contains(&Action::StopReceiving), "{plan:?}");
+}
+
+/// Agents of the source that die after its fence: its log still has what is missing here.
+#[test]
+fn the_log_of_a_fenced_source_that_is_lost_is_asked_for_in_time() {
+    let fenced = open_record().switching().fenced(Fence { barrier: 41 });
+    let mut view = counted("gcp", &open_record(), ms(500));
+    view.handle_reading(NOW, &fenced, 102).unwrap();
+    let (plan, _) = Scene::new("gcp", view).with_aws_lost().plan();
+    assert!(plan.actions.contains(&Action::AskOtherEnd), "{plan:?}");
+}
+
 #[test]
 fn a_fence_is_acted_on_behind_its_barrier() {
     let fenced = open_record().switching().fenced(Fence { barrier: 41 });
