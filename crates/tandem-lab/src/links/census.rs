@@ -1,18 +1,27 @@
 //! Who dialled: the place of the process at the other end of a loopback connection.
 //!
 //! A member of etcd advertises one peer address to all others, so that the
-//! listener behind it cannot tell by its port who comes. The kernel can: its table of
-//! connections names the socket behind a source port, and `/proc/PID/fd` names the
-//! process that holds it.
+//! listener behind it cannot tell by its port who comes. The kernel can: it knows the
+//! socket behind the two ends of a connection (`sock_diag(7)`; reading the whole table in
+//! `/proc/net/tcp` takes milliseconds when thousands of connections ended a short while
+//! ago), and `/proc/PID/fd` names the process that holds it.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use netlink_packet_sock_diag::{AF_INET, IPPROTO_TCP, SockDiagMessage};
+use netlink_sys::Socket;
+use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 use rustix::process::Pid;
 
 use super::Place;
+
+/// "Whichever socket has these ends" (`INET_DIAG_NOCOOKIE` of `linux/inet_diag.h`).
+const NO_COOKIE: [u8; 8] = [0xff; 8];
 
 /// The processes that may dial, by place. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +37,7 @@ impl Census {
 
     /// Whose connection from `dialler` to `listener` is; `None` if it is none of theirs.
     pub fn place_of(&self, dialler: SocketAddr, listener: SocketAddr) -> Option<Place> {
-        let table = fs::read_to_string("/proc/net/tcp").ok()?;
-        let socket = format!("socket:[{}]", inode(&table, dialler, listener)?);
+        let socket = format!("socket:[{}]", inode(dialler, listener)?);
         let members = self.lock().clone();
         members
             .into_iter()
@@ -42,20 +50,41 @@ impl Census {
     }
 }
 
-/// The inode of the socket with these two ends, from the text of `/proc/net/tcp`.
-fn inode(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u64> {
-    let ends = format!(" {} {} ", hexadecimal(local)?, hexadecimal(remote)?);
-    let line = table.lines().find(|line| line.contains(&ends))?;
-    line.split_ascii_whitespace().nth(9)?.parse().ok()
-}
-
-/// An address as the kernel writes it: the IP in the machine's byte order, the port in ours.
-fn hexadecimal(address: SocketAddr) -> Option<String> {
-    let SocketAddr::V4(address) = address else {
-        return None;
-    };
-    let ip = u32::from_ne_bytes(address.ip().octets());
-    Some(format!("{ip:08X}:{:04X}", address.port()))
+/// The inode of the socket with these two ends; `None` if there is none, or the kernel does not say.
+fn inode(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+    let question = SockDiagMessage::InetRequest(InetRequest {
+        family: AF_INET,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all(),
+        socket_id: SocketId {
+            source_port: local.port(),
+            destination_port: remote.port(),
+            source_address: local.ip(),
+            destination_address: remote.ip(),
+            cookie: NO_COOKIE,
+            ..SocketId::new_v4()
+        },
+    });
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(question));
+    packet.finalize();
+    let mut bytes = vec![0; packet.buffer_len()];
+    packet.serialize(&mut bytes);
+    let mut kernel = Socket::new(NETLINK_SOCK_DIAG).ok()?;
+    kernel.bind_auto().ok()?;
+    kernel.send(&bytes, 0).ok()?;
+    let (answer, _) = kernel.recv_from_full().ok()?;
+    match NetlinkMessage::<SockDiagMessage>::deserialize(&answer)
+        .ok()?
+        .payload
+    {
+        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
+            Some(found.header.inode)
+        }
+        _ => None,
+    }
 }
 
 fn holds(pid: Pid, socket: &str) -> bool {
@@ -73,17 +102,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_found_by_both_its_ends() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n   \
-            0: 0100007F:5208 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 777 1 0 100 0 0 10 0\n   \
-            1: 0100007F:C350 0100007F:5208 01 00000000:00000000 00:00000000 00000000     0        0 888 1 0 20 4 30 10 -1\n";
-        let dialler = "127.0.0.1:50000".parse().unwrap();
-        let listener = "127.0.0.1:21000".parse().unwrap();
-        assert_eq!(inode(table, dialler, listener), Some(888));
-        assert_eq!(inode(table, listener, dialler), None);
-    }
-
-    #[test]
     fn our_own_connection_is_ours() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -94,5 +112,8 @@ mod tests {
         assert_eq!(census.place_of(source, address), None);
         census.enter(here, rustix::process::getpid());
         assert_eq!(census.place_of(source, address), Some(here));
+        assert_ne!(inode(source, address), inode(address, source));
+        drop((listener, dialled));
+        assert_eq!(census.place_of(source, address), None);
     }
 }
