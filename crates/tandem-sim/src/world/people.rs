@@ -70,7 +70,8 @@ impl World {
         self.push(SECOND, Event::Person);
     }
 
-    /// Makes an old primary a replica of the present one: its own tail is set aside.
+    /// Makes an old primary a replica of the present one: its own tail is set aside. A database that
+    /// has seen a newer epoch than the record is none: then the store is an old copy.
     fn reinstate(&mut self) {
         let record = Arc::clone(&self.store.state.record);
         if record.phase != Phase::Open {
@@ -83,7 +84,8 @@ impl World {
         let fed = self.databases[old].subscription.is_some() && !self.databases[old].is_diverged();
         let open = self.databases[old].guard_left(self.at) > 0;
         let armed = self.databases[primary].lease.epoch == record.epoch;
-        if !linked || !both || fed || open || !armed {
+        let newer = self.databases[old].lease.epoch > record.epoch;
+        if !linked || !both || fed || open || !armed || newer {
             return;
         }
         let end = self.databases[primary].log.len();
