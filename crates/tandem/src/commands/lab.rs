@@ -350,10 +350,21 @@ async fn own(base_port: u16, up: &Up, stand: Option<Stand>) -> anyhow::Result<Ex
     let hint = from_where(&status);
     say(&format!("{READY}: clients go to {}{hint}", status.edge));
     say("status: `tandem lab status`; the end: `tandem lab down`");
+    if up.owner {
+        let_go_of_output().context("the output of the command in the foreground is not let go")?;
+    }
     serve(lab, signals.next())
         .await
         .context("the lab did not end cleanly")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The command in the foreground returns now: who reads its output through a pipe must see the end.
+fn let_go_of_output() -> std::io::Result<()> {
+    let nowhere = std::fs::File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&nowhere)?;
+    rustix::stdio::dup2_stderr(&nowhere)?;
+    Ok(())
 }
 
 fn options(base_port: u16, up: &Up, stand: Option<Stand>) -> LabOptions {
