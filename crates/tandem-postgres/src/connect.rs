@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use tandem_core::config::{Config, Postgres};
 use tandem_core::model::SiteId;
-use tokio_postgres::NoTls;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::Error;
 use crate::session::Session;
+use crate::tls;
 
 /// A server answers a login within this time or counts as unreachable.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -19,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) address: String,
     pub(crate) role: String,
     settings: tokio_postgres::Config,
+    /// Where the authority of the server is known; elsewhere passwords go as SCRAM over plain text.
+    encryption: Option<MakeRustlsConnect>,
 }
 
 impl Target {
@@ -51,11 +57,21 @@ impl Target {
                 }
             };
         }
+        let encryption = place
+            .login_ca_file
+            .as_deref()
+            .map(tls::trusting)
+            .transpose()?;
+        settings.ssl_mode(match encryption {
+            Some(_) => SslMode::Require,
+            None => SslMode::Disable,
+        });
         let shown = place.address.as_ref().unwrap_or(&place.host);
         Ok(Self {
             address: format!("{shown}:{}", place.port),
             role: role.to_owned(),
             settings,
+            encryption: encryption.map(MakeRustlsConnect::new),
         })
     }
 
@@ -80,8 +96,8 @@ impl Target {
 
     /// Opens one connection, within [`CONNECT_LIMIT`] as a whole.
     pub(crate) async fn open(&self) -> Result<Session, Error> {
-        let connecting = tokio::time::timeout(CONNECT_LIMIT, self.settings.connect(NoTls));
-        let (client, connection) = connecting
+        let connecting = tokio::time::timeout(CONNECT_LIMIT, self.connect());
+        let (client, pump) = connecting
             .await
             .map_err(|_| Error::TimedOut {
                 what: "login",
@@ -93,11 +109,21 @@ impl Target {
                 role: self.role.clone(),
                 source,
             })?;
-        let pump = tokio::spawn(async move {
-            // The error also reaches whoever waits for an answer; here it only ends the task.
-            let _ = connection.await;
-        });
         Ok(Session::new(client, pump, self.address.clone()))
+    }
+
+    /// A connection's error also reaches whoever waits for an answer; here it only ends the task.
+    async fn connect(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        match &self.encryption {
+            Some(tls) => {
+                let (client, connection) = self.settings.connect(tls.clone()).await?;
+                Ok((client, tokio::spawn(async { drop(connection.await) })))
+            }
+            None => {
+                let (client, connection) = self.settings.connect(NoTls).await?;
+                Ok((client, tokio::spawn(async { drop(connection.await) })))
+            }
+        }
     }
 }
 

@@ -150,3 +150,15 @@ impl Error {
         }
     }
 }
+
+/// An error with its sources, as one line.
+pub(crate) fn sentence(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -3,7 +3,7 @@
 //!
 //! [`Database`] is one site's database as its agent uses it: every operation is
 //! one bounded, repeatable step. [`setup`] prepares both databases once;
-//! [`status`] and [`lost`] answer a person's questions.
+//! [`doctor`], [`status`] and [`lost`] answer a person's questions.
 //!
 //! Invariant: nothing here decides. Whether a site may write, and when it is
 //! promoted, is the planner's word; this crate refuses only what would be wrong
@@ -16,7 +16,9 @@
 mod clock;
 mod connect;
 mod database;
+pub mod doctor;
 mod error;
+mod facts;
 mod guard;
 pub mod lost;
 mod names;
@@ -24,9 +26,11 @@ mod promotion;
 mod session;
 pub mod setup;
 pub mod status;
+mod tls;
 
 pub use clock::boot_time;
 pub use database::Database;
 pub use error::Error;
+pub use facts::Provider;
 pub use guard::break_glass_sql;
 pub use names::Names;

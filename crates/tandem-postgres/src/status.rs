@@ -13,7 +13,7 @@ use tandem_core::model::{Lsn, SiteId};
 use tokio_postgres::types::Json;
 
 use crate::connect::Target;
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::names::Names;
 use crate::session::{Commit, Lane};
 
@@ -212,18 +212,6 @@ fn answer(site: SiteId, look: &Result<Look, Error>) -> Answer {
         error,
         guard_ms: look.as_ref().ok().and_then(|look| look.guard_ms),
     }
-}
-
-/// An error with its sources, as one line.
-fn sentence(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn direction(

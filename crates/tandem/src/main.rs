@@ -72,6 +72,9 @@ enum Command {
     /// Break-glass for the guard inside a database
     #[cfg(feature = "runtime")]
     Guard(commands::guard::Args),
+    /// Ask both databases, read-only, what stands in the way of surviving the loss of one
+    #[cfg(feature = "runtime")]
+    Doctor(commands::doctor::Args),
     /// Set up and watch PostgreSQL replication
     #[cfg(feature = "runtime")]
     Replication(commands::replication::Args),
@@ -116,6 +119,8 @@ fn main() -> ExitCode {
         Command::Switchover(args) => commands::moves::switchover(&args),
         #[cfg(feature = "runtime")]
         Command::Guard(args) => commands::guard::run(&args),
+        #[cfg(feature = "runtime")]
+        Command::Doctor(args) => commands::doctor::run(&args),
         #[cfg(feature = "runtime")]
         Command::Replication(args) => commands::replication::run(args),
         #[cfg(feature = "runtime")]

@@ -275,9 +275,14 @@ pub struct Postgres {
     pub port: u16,
     /// How replication connections are secured.
     pub replication_sslmode: SslMode,
-    /// The authority that signed the server's certificate, for `verify-full`.
+    /// The authority that signed the server's certificate, for `verify-full`: a file of the
+    /// subscribing server.
     #[serde(default)]
     pub ca_file: Option<String>,
+    /// The same authority as a file of this machine, for Tandem's own logins (agents, setup,
+    /// doctor), which then verify chain and name; without it they are not encrypted.
+    #[serde(default)]
+    pub login_ca_file: Option<String>,
     /// File with the agent role's password.
     pub agent_password_file: String,
     /// File with the replication role's password.

@@ -113,6 +113,7 @@ impl Layout {
                 port: ports.postgres.seen_from(seer),
                 replication_sslmode: SslMode::VerifyFull,
                 ca_file: Some(text(self.file("ca.crt"))),
+                login_ca_file: None,
                 agent_password_file: text(self.secret_file("agent")),
                 replication_password_file: text(self.secret_file("replication")),
                 admin_role: SUPERUSER.into(),

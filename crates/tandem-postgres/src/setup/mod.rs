@@ -10,18 +10,18 @@
 
 mod check;
 mod execute;
-mod facts;
+mod gather;
 mod plan;
 mod script;
 
-use std::fmt;
 use std::time::Duration;
 
 use tandem_core::config::Config;
-use tandem_core::model::SiteId;
 
 pub use plan::Step;
+pub(crate) use script::fingerprint;
 
+use crate::doctor::{Finding, Level};
 use crate::error::Error;
 use crate::names::Names;
 
@@ -36,28 +36,11 @@ pub struct Options {
     pub copy_limit: Duration,
 }
 
-/// One precondition that is not met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The site it was found at.
-    pub site: SiteId,
-    /// What is wrong, with the value found.
-    pub problem: String,
-    /// What to do.
-    pub fix: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.site, self.problem, self.fix)
-    }
-}
-
 /// How setup ended.
 #[derive(Debug)]
 pub enum Outcome {
     /// Preconditions are not met; nothing was changed.
-    Refused(Vec<Fault>),
+    Refused(Vec<Finding>),
     /// A dry run: these steps would be taken.
     Planned(Vec<Step>),
     /// These steps were taken; none if everything was in place.
@@ -75,8 +58,11 @@ pub async fn run(
     say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Outcome, Error> {
     let pair = Pair::of(config)?;
-    let (primary, replica) = facts::gather_both(config, &pair, options).await?;
-    let (faults, warnings) = check::check(config, &pair, options, &primary, &replica);
+    let (primary, replica) = gather::gather_both(config, &pair, options).await?;
+    let found = check::check(config, &pair, options, &primary, &replica);
+    let (faults, warnings): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|finding| finding.level == Level::Refusal);
     for warning in &warnings {
         say(&format!("warning: {warning}"));
     }
@@ -103,7 +89,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    fn of(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn of(config: &Config) -> Result<Self, Error> {
         let primary = Names::of(config, config.policy.first_primary)?;
         let replica = Names::of(config, primary.other)?;
         Ok(Self { primary, replica })

@@ -9,10 +9,10 @@ use std::fmt;
 use tandem_core::config::Config;
 use tandem_core::model::SiteId;
 
-use super::facts::Facts;
 use super::{Pair, script};
 use crate::connect::place;
 use crate::error::Error;
+use crate::facts::{Facts, Role};
 use crate::names::Names;
 
 /// One step, done at one site.
@@ -158,9 +158,7 @@ impl Steps {
             attributes.contains("LOGIN") && attributes != "NOLOGIN",
             attributes.contains("REPLICATION"),
         );
-        let lacks = |role: &super::facts::Role| {
-            (login && !role.login) || (replication && !role.replication)
-        };
+        let lacks = |role: &Role| (login && !role.login) || (replication && !role.replication);
         let wrong_password = facts.wrong_passwords.iter().any(|role| role == name);
         let what = match found {
             None => format!("create role {name}"),
@@ -189,7 +187,7 @@ impl Steps {
     }
 
     fn objects(&mut self, config: &Config, names: &Names, facts: &Facts) {
-        if !facts.objects_current {
+        if facts.objects_current != Some(true) {
             let what = "create schemas tandem and tandem_local: heartbeat, guard, journal";
             self.sql(names.site, what, script::objects(config, names));
         }
@@ -220,7 +218,10 @@ impl Steps {
 
     fn guards(&mut self, names: &Names, facts: &Facts, primary: &Facts) {
         for table in primary.tables.iter().filter(|table| table.logged) {
-            if !facts.table(&table.name).is_some_and(|found| found.guarded) {
+            let found = facts
+                .table(&table.name)
+                .and_then(|found| found.guard.as_deref());
+            if found != Some("O") {
                 let what = format!("guard table {}", table.name);
                 self.sql(names.site, what, script::guard(&table.name));
             }

@@ -34,7 +34,7 @@ pub(super) fn objects(config: &Config, names: &Names) -> String {
 }
 
 /// Changes when the objects of this build and configuration do.
-pub(super) fn fingerprint(config: &Config, names: &Names) -> String {
+pub(crate) fn fingerprint(config: &Config, names: &Names) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64; // FNV-1a: stable across builds, no adversary here.
     for script in [OBJECTS, POWERS] {
         for byte in fill(script, config, names).bytes() {

@@ -92,5 +92,8 @@ GRANT EXECUTE ON FUNCTION tandem_local.site(), tandem_local.origin() TO {{applic
 GRANT USAGE ON SCHEMA tandem_local TO {{owner_role}};
 GRANT USAGE ON SCHEMA tandem TO {{replication_role}};
 GRANT SELECT ON tandem.heartbeat TO {{replication_role}};
+-- The doctor asks with no more than this.
+GRANT USAGE ON SCHEMA tandem, tandem_local TO pg_monitor;
+GRANT SELECT ON tandem_local.version, tandem_local.promotion, tandem.heartbeat TO pg_monitor;
 DELETE FROM tandem_local.version;
 INSERT INTO tandem_local.version (fingerprint) VALUES ({{fingerprint}});

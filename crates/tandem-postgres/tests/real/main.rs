@@ -2,6 +2,7 @@
 //!
 //! Each test starts its own pair, so they run beside each other and leave nothing.
 
+mod doctor;
 mod guard;
 mod lost;
 mod promotion;

@@ -203,14 +203,12 @@ async fn the_agent_notices_a_missing_setup_and_the_wrong_site() {
     assert!(matches!(answer, Err(Error::NotSetUp { .. })), "{answer:?}");
 
     world.set_up(false).await;
+    // With TLS the certificate tells it already.
     let mut swapped = world.config.clone();
-    let port = world.gcp.port;
-    swapped
-        .sites
-        .get_mut(&crate::world::site_id("aws"))
-        .expect("aws")
-        .postgres
-        .port = port;
+    let aws = swapped.sites.get_mut(&crate::world::site_id("aws"));
+    let place = &mut aws.expect("aws").postgres;
+    place.port = world.gcp.port;
+    place.login_ca_file = None;
     let wrong =
         tandem_postgres::Database::new(&swapped, crate::world::site_id("aws")).expect("a handle");
     let answer = wrong.observe().await;

@@ -203,6 +203,7 @@ address = "127.0.0.1"
 port = {port}
 replication_sslmode = "verify-full"
 ca_file = '{ca}'
+login_ca_file = '{ca}'
 agent_password_file = '{agent}'
 replication_password_file = '{repl}'
 admin_role = "postgres"

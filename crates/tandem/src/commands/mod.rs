@@ -11,6 +11,8 @@ pub(crate) mod agent;
 #[cfg(feature = "runtime")]
 pub(crate) mod certificates;
 #[cfg(feature = "runtime")]
+pub(crate) mod doctor;
+#[cfg(feature = "runtime")]
 pub(crate) mod drill;
 #[cfg(feature = "runtime")]
 pub(crate) mod guard;
