@@ -24,6 +24,13 @@ pub struct DatabaseSeen {
     /// The highest epoch for which this database finished its preparation for opening
     /// (boundary recorded, sequences advanced, reverse publication and slot made).
     pub prepared: Option<Prepared>,
+    /// This site was open for writes since it last received: it follows again only after it was
+    /// reinstated.
+    #[serde(default)]
+    pub diverged: bool,
+    /// A promotion here whose ledger of lost writes is not written yet.
+    #[serde(default)]
+    pub ledger_due: Option<Epoch>,
 }
 
 /// The self-expiring lease row that the guard's triggers read.

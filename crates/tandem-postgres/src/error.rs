@@ -104,6 +104,36 @@ pub enum Error {
     /// Another agent works on the same step.
     #[error("another agent is preparing this database")]
     Busy,
+    /// A site whose guard still lets writes pass is no old primary.
+    #[error("{site} still takes writes; its tail may grow")]
+    StillOpen {
+        /// The site.
+        site: SiteId,
+    },
+    /// The old primary has writes that the survivor never got; a named person must say what becomes of them.
+    #[error(
+        "{lost} transaction(s) of this site never reached the other one; `tandem reinstate` sets them aside"
+    )]
+    LostWrites {
+        /// How many transactions.
+        lost: u64,
+    },
+    /// The ledger must be durable before a row is changed.
+    #[error(
+        "the ledger of epoch {epoch} is not written yet, or does not hold all of {lost} lost transaction(s)"
+    )]
+    LedgerMissing {
+        /// The epoch that the survivor was prepared for.
+        epoch: Epoch,
+        /// How many transactions the old primary's log holds above the boundary.
+        lost: u64,
+    },
+    /// Only a full copy brings this site back.
+    #[error("only a full copy brings this site back: {why}")]
+    CopyNeeded {
+        /// What is missing for less.
+        why: String,
+    },
     /// There is no such slot, subscription or row.
     #[error("{0} does not exist")]
     Missing(String),

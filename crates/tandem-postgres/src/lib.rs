@@ -3,7 +3,7 @@
 //!
 //! [`Database`] is one site's database as its agent uses it: every operation is
 //! one bounded, repeatable step. [`setup`] prepares both databases once;
-//! [`doctor`], [`status`] and [`lost`] answer a person's questions.
+//! [`doctor`], [`status`] and [`tail`] answer a person's questions.
 //!
 //! Invariant: nothing here decides. Whether a site may write, and when it is
 //! promoted, is the planner's word; this crate refuses only what would be wrong
@@ -20,12 +20,14 @@ pub mod doctor;
 mod error;
 mod facts;
 mod guard;
-pub mod lost;
+pub mod ledger;
 mod names;
 mod promotion;
+pub mod reinstate;
 mod session;
 pub mod setup;
 pub mod status;
+pub mod tail;
 mod tls;
 
 pub use clock::boot_time;

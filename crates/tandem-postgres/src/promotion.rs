@@ -71,10 +71,10 @@ const SEQUENCES: &str = "
         coalesce((SELECT h.seqs FROM tandem.heartbeat h WHERE h.site = $2::text), '{}')) AS n)
     UPDATE tandem_local.promotion SET sequences_at = clock_timestamp() FROM moved
      WHERE epoch = $1::bigint RETURNING moved.n";
-const DROP_SLOT: &str = "
+pub(crate) const DROP_SLOT: &str = "
     SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
      WHERE slot_name = $1::text AND database = current_database()";
-const MAKE_SLOT: &str =
+pub(crate) const MAKE_SLOT: &str =
     "SELECT (pg_create_logical_replication_slot($1::text::name, 'pgoutput')).lsn::text";
 const SLOT_MADE: &str =
     "UPDATE tandem_local.promotion SET slot_at = clock_timestamp() WHERE epoch = $1::bigint";
@@ -284,7 +284,7 @@ impl Database {
             .map(drop)
     }
 
-    async fn stop(&self, session: &Session, limit: Duration) -> Result<(), Error> {
+    pub(crate) async fn stop(&self, session: &Session, limit: Duration) -> Result<(), Error> {
         let begun = Instant::now();
         let mut terminated = false;
         loop {
@@ -363,7 +363,7 @@ fn next(seen: &Receiving, waited: Duration, terminated: bool) -> Next {
     }
 }
 
-async fn lock(session: &Session, limit: Duration) -> Result<(), Error> {
+pub(crate) async fn lock(session: &Session, limit: Duration) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
         let sql = "SELECT pg_try_advisory_lock($1::bigint)";
@@ -377,7 +377,7 @@ async fn lock(session: &Session, limit: Duration) -> Result<(), Error> {
     }
 }
 
-async fn unlock(session: &Session, limit: Duration) {
+pub(crate) async fn unlock(session: &Session, limit: Duration) {
     let sql = "SELECT pg_advisory_unlock($1::bigint)";
     // A failed unlock means a dead connection, which unlocks too.
     let _ = session.rows("unlock", limit, sql, &[&LOCK]).await;

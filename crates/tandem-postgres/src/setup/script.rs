@@ -55,6 +55,12 @@ fn fill(script: &str, config: &Config, names: &Names) -> String {
         ("{{replication_role}}", ident(&database.replication_role)),
         ("{{subscription}}", ident(&names.subscription)),
         ("{{subscription_text}}", text(&names.subscription)),
+        (
+            "{{source_publication_text}}",
+            text(&names.source_publication),
+        ),
+        ("{{source_slot_text}}", text(&names.source_slot)),
+        ("{{way}}", text(&relay_way(config, names))),
         ("{{publication}}", ident(&names.publication)),
         ("{{publication_text}}", text(&names.publication)),
         (
@@ -142,6 +148,18 @@ pub(super) fn guard(table: &str) -> String {
 /// How the replica's server reaches the primary: through the relays of its own site's
 /// agents, so that a restarted agent does not stop replication and a promotion can cut it.
 pub(super) fn relay_conninfo(config: &Config, names: &Names) -> Result<String, Error> {
+    let source = place(config, names.other)?;
+    let password = read_secret(&source.replication_password_file)?;
+    let way = relayed(config, names)?;
+    Ok(format!("{way} password={}", libpq_value(&password)))
+}
+
+/// The same without its password; empty where no relay is configured, which the plan refuses.
+fn relay_way(config: &Config, names: &Names) -> String {
+    relayed(config, names).unwrap_or_default()
+}
+
+fn relayed(config: &Config, names: &Names) -> Result<String, Error> {
     let mut hosts = Vec::new();
     for agent in config.agents(names.site) {
         if let Some(relay) = relay_address(agent)? {
@@ -170,13 +188,15 @@ pub(super) fn relay_conninfo(config: &Config, names: &Names) -> Result<String, E
 /// The primary's own address, for a copy before any agent runs.
 pub(super) fn direct_conninfo(config: &Config, names: &Names) -> Result<String, Error> {
     let source = place(config, names.other)?;
-    conninfo(
+    let password = read_secret(&source.replication_password_file)?;
+    let way = conninfo(
         config,
         source,
         &source.host,
         source.address.as_deref(),
         &source.port.to_string(),
-    )
+    )?;
+    Ok(format!("{way} password={}", libpq_value(&password)))
 }
 
 fn relay_address(agent: &Agent) -> Result<Option<SocketAddr>, Error> {
@@ -203,6 +223,7 @@ fn relay_address(agent: &Agent) -> Result<Option<SocketAddr>, Error> {
     Ok(Some(found))
 }
 
+/// The way to a server, without the password.
 fn conninfo(
     config: &Config,
     source: &Postgres,
@@ -210,7 +231,6 @@ fn conninfo(
     address: Option<&str>,
     port: &str,
 ) -> Result<String, Error> {
-    let password = read_secret(&source.replication_password_file)?;
     let mut parts = vec![("host", host.to_owned())];
     if let Some(address) = address {
         parts.push(("hostaddr", address.to_owned()));
@@ -219,7 +239,6 @@ fn conninfo(
         ("port", port.to_owned()),
         ("dbname", config.database.name.clone()),
         ("user", config.database.replication_role.clone()),
-        ("password", password),
         ("connect_timeout", "2".to_owned()),
     ]);
     match source.replication_sslmode {

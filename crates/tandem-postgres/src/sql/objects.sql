@@ -46,6 +46,42 @@ CREATE TABLE IF NOT EXISTS tandem_local.promotion (
     prepared_at  timestamptz
 );
 
+-- The ledger: what the failed primary had committed and this site never got. Written in
+-- one transaction, so that a ledger that exists is whole. `problem` says why one could
+-- not be made: then only a full copy brings the other site back.
+CREATE TABLE IF NOT EXISTS tandem_local.ledger (
+    epoch        bigint PRIMARY KEY,
+    from_site    text NOT NULL,
+    boundary     pg_lsn NOT NULL,
+    upto         pg_lsn,
+    transactions bigint NOT NULL DEFAULT 0,
+    changes      bigint NOT NULL DEFAULT 0,
+    problem      text,
+    collected_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    erased_at    timestamptz,
+    erased_by    text
+);
+CREATE TABLE IF NOT EXISTS tandem_local.ledger_change (
+    epoch        bigint NOT NULL REFERENCES tandem_local.ledger ON DELETE CASCADE,
+    n            bigint NOT NULL,
+    xid          bigint NOT NULL,
+    commit_end   pg_lsn NOT NULL,
+    committed_at timestamptz NOT NULL,
+    class        text NOT NULL,
+    change       jsonb NOT NULL,
+    PRIMARY KEY (epoch, n)
+);
+
+-- The journal of this site's way back, by the epoch for which the other site was prepared.
+CREATE TABLE IF NOT EXISTS tandem_local.reinstatement (
+    epoch       bigint PRIMARY KEY,
+    begun_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    lost        bigint,
+    repaired_at timestamptz,
+    followed_at timestamptz,
+    done_at     timestamptz
+);
+
 CREATE OR REPLACE FUNCTION tandem_local.site() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT {{site}}::text $$;
 
@@ -94,6 +130,7 @@ GRANT USAGE ON SCHEMA tandem TO {{replication_role}};
 GRANT SELECT ON tandem.heartbeat TO {{replication_role}};
 -- The doctor asks with no more than this.
 GRANT USAGE ON SCHEMA tandem, tandem_local TO pg_monitor;
-GRANT SELECT ON tandem_local.version, tandem_local.promotion, tandem.heartbeat TO pg_monitor;
+GRANT SELECT ON tandem_local.version, tandem_local.promotion, tandem_local.ledger, tandem_local.reinstatement,
+    tandem.heartbeat TO pg_monitor;
 DELETE FROM tandem_local.version;
 INSERT INTO tandem_local.version (fingerprint) VALUES ({{fingerprint}});

@@ -44,4 +44,11 @@ SELECT jsonb_build_object(
          WHERE n.nspname = ANY ($5::text[]) AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'),
     'prepared', (
         SELECT jsonb_build_object('epoch', p.epoch, 'boundary', coalesce(p.boundary, '0/0'::pg_lsn))
-          FROM tandem_local.promotion p WHERE p.prepared_at IS NOT NULL ORDER BY p.epoch DESC LIMIT 1))
+          FROM tandem_local.promotion p WHERE p.prepared_at IS NOT NULL ORDER BY p.epoch DESC LIMIT 1),
+    'diverged', EXISTS (
+        SELECT FROM tandem_local.promotion p JOIN tandem_local.lease l ON l.site = $1::text
+         WHERE p.boundary IS NOT NULL AND l.epoch >= p.epoch),
+    'ledger_due', (
+        SELECT max(p.epoch) FROM tandem_local.promotion p
+         WHERE p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL AND p.from_site <> $1::text
+           AND NOT EXISTS (SELECT FROM tandem_local.ledger g WHERE g.epoch >= p.epoch)))

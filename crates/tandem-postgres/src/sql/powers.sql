@@ -95,7 +95,94 @@ BEGIN
     RETURN moved;
 END $$;
 
+-- Makes this site a subscriber of the other one, from the slot that waits there. The way is
+-- fixed here; only the password is given. An error is said without its context, which
+-- would hold the connection string.
+DROP FUNCTION IF EXISTS tandem_local.follow(text, boolean);
+CREATE FUNCTION tandem_local.follow(password text, copy_data boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    way text := {{way}} || ' password=''' || replace(replace(password, '\', '\\'), '''', '\''') || '''';
+BEGIN
+    IF EXISTS (SELECT FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+                WHERE s.subname = {{subscription_text}} AND d.datname = current_database()) THEN
+        ALTER SUBSCRIPTION {{subscription}} DISABLE;
+        ALTER SUBSCRIPTION {{subscription}} SET (slot_name = NONE);
+        DROP SUBSCRIPTION {{subscription}};
+    END IF;
+    EXECUTE format('CREATE SUBSCRIPTION %I CONNECTION %L PUBLICATION %I WITH (slot_name = %L, create_slot = false, '
+                   'copy_data = %s, synchronous_commit = ''off'', disable_on_error = false)',
+                   {{subscription_text}}, way, {{source_publication_text}}, {{source_slot_text}},
+                   CASE WHEN copy_data THEN 'true' ELSE 'false' END);
+EXCEPTION WHEN OTHERS THEN
+    RAISE EXCEPTION USING MESSAGE = sqlerrm, ERRCODE = sqlstate;
+END $$;
+
+-- Brings rows of one table to what the other site holds: removes the keys of `gone`, then
+-- writes `kept`. Keys and rows are arrays of texts in the order of `key` and `columns`.
+-- No trigger, no guard and no foreign key looks on. Lent for one reinstatement only, by a
+-- person's administrator; `return_powers` gives it back.
+DROP FUNCTION IF EXISTS tandem_local.repair(text, text, text[], jsonb, text[], jsonb);
+CREATE FUNCTION tandem_local.repair(schema text, tab text, key text[], gone jsonb, columns text[], kept jsonb)
+    RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    target oid := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname = schema AND c.relname = tab AND n.nspname = ANY ({{schemas}}) AND c.relkind IN ('r', 'p'));
+    matched text;
+    listed text;
+    given text;
+    touched bigint;
+    written bigint := 0;
+BEGIN
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'tandem: %.% is no replicated table', schema, tab;
+    END IF;
+    PERFORM set_config('session_replication_role', 'replica', true);
+    SELECT string_agg(format('t.%I = (e.v ->> %s)::%s', a.attname, k.n - 1, format_type(a.atttypid, a.atttypmod)), ' AND ')
+      INTO matched
+      FROM unnest(key) WITH ORDINALITY k(name, n) JOIN pg_attribute a ON a.attrelid = target AND a.attname = k.name;
+    EXECUTE format('DELETE FROM %s t USING jsonb_array_elements($1) e(v) WHERE %s', target::regclass, matched) USING gone;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    IF jsonb_array_length(kept) > 0 THEN
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n),
+               string_agg(format('(e.v ->> %s)::%s', k.n - 1, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY k.n)
+          INTO listed, given
+          FROM unnest(columns) WITH ORDINALITY k(name, n) JOIN pg_attribute a ON a.attrelid = target AND a.attname = k.name;
+        EXECUTE format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM jsonb_array_elements($1) e(v)',
+                       target::regclass, listed, given) USING kept;
+        GET DIAGNOSTICS written = ROW_COUNT;
+    END IF;
+    RETURN touched + written;
+END $$;
+
+-- Empties every replicated table, before a full copy. Lent like `repair`.
+DROP FUNCTION IF EXISTS tandem_local.empty_tables();
+CREATE FUNCTION tandem_local.empty_tables() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    tables text;
+BEGIN
+    PERFORM set_config('session_replication_role', 'replica', true);
+    SELECT string_agg(c.oid::regclass::text, ', ') INTO tables
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = ANY ({{schemas}}) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p';
+    IF tables IS NOT NULL THEN
+        EXECUTE 'TRUNCATE ' || tables;
+    END IF;
+END $$;
+
+DROP FUNCTION IF EXISTS tandem_local.return_powers();
+CREATE FUNCTION tandem_local.return_powers() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    REVOKE ALL ON FUNCTION tandem_local.repair(text, text, text[], jsonb, text[], jsonb), tandem_local.empty_tables()
+        FROM {{agent_role}};
+END $$;
+
 REVOKE ALL ON FUNCTION tandem_local.applied_to(), tandem_local.stop_receiving(), tandem_local.resume_receiving(),
-    tandem_local.end_receiver(), tandem_local.publish(), tandem_local.advance_sequences(jsonb) FROM PUBLIC;
+    tandem_local.end_receiver(), tandem_local.publish(), tandem_local.advance_sequences(jsonb),
+    tandem_local.follow(text, boolean), tandem_local.return_powers(), tandem_local.empty_tables(),
+    tandem_local.repair(text, text, text[], jsonb, text[], jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tandem_local.applied_to(), tandem_local.stop_receiving(), tandem_local.resume_receiving(),
-    tandem_local.end_receiver(), tandem_local.publish(), tandem_local.advance_sequences(jsonb) TO {{agent_role}};
+    tandem_local.end_receiver(), tandem_local.publish(), tandem_local.advance_sequences(jsonb),
+    tandem_local.follow(text, boolean), tandem_local.return_powers() TO {{agent_role}};

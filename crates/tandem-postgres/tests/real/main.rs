@@ -4,8 +4,8 @@
 
 mod doctor;
 mod guard;
-mod lost;
 mod promotion;
+mod reinstate;
 mod server;
 mod setup;
 mod world;

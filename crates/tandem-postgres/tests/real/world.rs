@@ -31,7 +31,9 @@ const TABLES: &str = "
 pub(crate) struct World {
     pub(crate) aws: Server,
     pub(crate) gcp: Server,
+    /// From gcp to aws, and back.
     pub(crate) relay: Relay,
+    pub(crate) back: Relay,
     pub(crate) config: Config,
     pub(crate) app_file: String,
     _files: TempDir,
@@ -46,9 +48,9 @@ impl World {
     pub(crate) async fn with_settings(settings: &[&str]) -> Self {
         let aws = Server::start("aws.db.test", settings);
         let gcp = Server::start("gcp.db.test", &[]);
-        let relay = Relay::start(aws.port).await;
+        let (relay, back) = (Relay::start(aws.port).await, Relay::start(gcp.port).await);
         let files = tempfile::tempdir().expect("a folder");
-        let config = configuration(&aws, &gcp, relay.port, &files);
+        let config = configuration(&aws, &gcp, (relay.port, back.port), &files);
         for server in [&aws, &gcp] {
             let admin = server.connect("postgres", ADMIN, "postgres").await;
             admin
@@ -71,6 +73,7 @@ impl World {
             aws,
             gcp,
             relay,
+            back,
             config,
             app_file,
             _files: files,
@@ -187,7 +190,7 @@ fn secret(files: &TempDir, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
-fn configuration(aws: &Server, gcp: &Server, relay: u16, files: &TempDir) -> Config {
+fn configuration(aws: &Server, gcp: &Server, (relay, back): (u16, u16), files: &TempDir) -> Config {
     let admin = secret(files, "admin", ADMIN);
     let agent = secret(files, "agent", "agent's secret");
     let repl = secret(files, "repl", "repl's \\ secret");
@@ -231,7 +234,7 @@ admin_address = "127.0.0.1:7204"
     let text = format!(
         "{}{}{}",
         include_str!("policy.toml"),
-        site("aws", aws, relay),
+        site("aws", aws, back),
         site("gcp", gcp, relay)
     );
     // The file's own rules are the core's business; only its shape matters here.

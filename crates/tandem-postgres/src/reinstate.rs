@@ -1,0 +1,459 @@
+//! The way back of an old primary: it becomes a replica again without a full copy.
+//!
+//! Intuition: both sides were equal at the boundary. What the old primary wrote above it is
+//! in the ledger; undo exactly those keys to what the survivor holds, then let the survivor's
+//! own slot, made before it took its first write, send everything since.
+//!
+//! Order, each step journaled in `tandem_local.reinstatement` and safe to repeat: ledger
+//! durable at the survivor, rows repaired (one transaction, with its note), subscription made
+//! (one transaction, with its note; nothing is copied), old slot dropped, lent powers returned.
+//! The point of no return is the repair: before it, this site can still be looked at as it failed.
+//!
+//! Invariant: a database that has seen a newer epoch than the record is left alone, since then
+//! the record is an old copy. Refused: `pg_rewind` and re-cloning, which need the server's files
+//! or hours; deciding by itself what becomes of lost writes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use tandem_core::config::Config;
+use tandem_core::model::{Epoch, Lsn, SiteId};
+
+use crate::connect::{Target, place, read_secret};
+use crate::database::{Database, from_sql, to_sql};
+use crate::error::Error;
+use crate::ledger::{self, BATCH, count, matched, reader, texts, types};
+use crate::promotion::{DROP_SLOT, MAKE_SLOT, lock, unlock};
+use crate::session::{Commit, Lane, Session};
+use crate::tail::{self, LostTransaction, Op, Row, Table};
+
+/// One statement of a repair over some thousand rows.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What may be done to this site's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Nothing: follow again only if nothing was lost.
+    Attach,
+    /// Undo the lost tail, key by key; a named person asked.
+    Repair,
+    /// Empty every table and copy all rows again; a named person asked.
+    Copy,
+}
+
+const OWN: &str = "
+    SELECT l.epoch, NOT l.closed AND l.started = pg_postmaster_start_time() AND l.expires_at > clock_timestamp(),
+           (SELECT coalesce(max(p.epoch), 0) FROM tandem_local.promotion p)
+      FROM tandem_local.lease l WHERE l.site = $1::text";
+const SURVIVOR: &str = "
+    SELECT p.epoch, p.boundary::text, g.epoch IS NOT NULL, g.transactions, g.upto::text, g.problem,
+           (SELECT k.wal_status FROM pg_replication_slots k WHERE k.slot_name = $2::text AND k.database = current_database())
+      FROM tandem_local.promotion p LEFT JOIN tandem_local.ledger g ON g.epoch = p.epoch
+     WHERE p.from_site = $1::text AND p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL ORDER BY p.epoch DESC LIMIT 1";
+const BEGIN: &str =
+    "INSERT INTO tandem_local.reinstatement (epoch) VALUES ($1::bigint) ON CONFLICT DO NOTHING";
+const JOURNAL: &str = "
+    SELECT repaired_at IS NOT NULL, followed_at IS NOT NULL, done_at IS NOT NULL
+      FROM tandem_local.reinstatement WHERE epoch = $1::bigint";
+const REPAIR: &str = "
+    SELECT tandem_local.repair($1::text, $2::text, $3::text[], $4::jsonb, $5::text[], $6::jsonb)";
+const REPAIRED: &str = "
+    UPDATE tandem_local.reinstatement SET repaired_at = clock_timestamp(), lost = $2::bigint WHERE epoch = $1::bigint";
+const FOLLOW: &str = "SELECT tandem_local.follow($1::text, $2::boolean)";
+const FOLLOWED: &str = "
+    WITH forgotten AS (DELETE FROM tandem_local.promotion)
+    UPDATE tandem_local.reinstatement SET followed_at = clock_timestamp() WHERE epoch = $1::bigint";
+const DONE: &str = "
+    WITH returned AS MATERIALIZED (SELECT tandem_local.return_powers())
+    UPDATE tandem_local.reinstatement SET done_at = clock_timestamp() FROM returned WHERE epoch = $1::bigint";
+const COLUMNS: &str = "
+    SELECT a.attname::text FROM pg_attribute a
+     WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum";
+
+/// The survivor, as far as the way back needs it.
+struct Survivor {
+    /// The epoch it was prepared for in place of this site.
+    epoch: Epoch,
+    boundary: Lsn,
+    ledger: Option<Kept>,
+    /// The state of the slot that waits for this site; absent if there is none.
+    slot: Option<String>,
+}
+
+struct Kept {
+    transactions: u64,
+    upto: Option<Lsn>,
+    problem: Option<String>,
+}
+
+/// How far an earlier run came.
+struct Journal {
+    repaired: bool,
+    followed: bool,
+    done: bool,
+}
+
+/// Lends the agent's role at `site` the powers of one repair, as the administrator.
+///
+/// # Errors
+/// If the administrator cannot log in or may not grant.
+pub async fn lend(config: &Config, site: SiteId) -> Result<(), Error> {
+    let role = tail::ident(&config.database.agent_role);
+    let sql = format!(
+        "GRANT EXECUTE ON FUNCTION tandem_local.repair(text, text, text[], jsonb, text[], jsonb), \
+         tandem_local.empty_tables() TO {role}"
+    );
+    let session = Target::admin(config, site)?.open().await?;
+    let lent = session.client().batch_execute(&sql).await;
+    lent.map_err(|source| Error::query("lending the powers of a repair", source))
+}
+
+impl Database {
+    /// Makes this site a replica of the other one again; `epoch` is the newest that the caller
+    /// knows, held open by the other site. Safe to repeat after a crash anywhere.
+    ///
+    /// # Errors
+    /// [`Error::LostWrites`] if rows would have to be changed and nobody asked for it,
+    /// [`Error::LedgerMissing`] until the survivor keeps the ledger, [`Error::CopyNeeded`] if the
+    /// slot or the log behind it is gone, [`Error::StillOpen`] and [`Error::StaleEpoch`] if this
+    /// site is no old primary of that epoch, [`Error::Busy`] while the other agent works.
+    pub async fn reinstate(
+        &self,
+        config: &Config,
+        epoch: Epoch,
+        extent: Extent,
+    ) -> Result<(), Error> {
+        let options = "-c lock_timeout=10000 -c synchronous_commit=local -c search_path=pg_catalog \
+                       -c DateStyle=ISO -c TimeZone=UTC -c IntervalStyle=postgres -c bytea_output=hex";
+        let session = Target::agent(config, self.names.site)?
+            .with_options(options)
+            .open()
+            .await?;
+        lock(&session, LIMIT).await?;
+        let way = WayBack {
+            config,
+            database: self,
+            session: &session,
+        };
+        let result = way.walk(epoch, extent).await;
+        unlock(&session, LIMIT).await;
+        result
+    }
+}
+
+struct WayBack<'a> {
+    config: &'a Config,
+    database: &'a Database,
+    session: &'a Session,
+}
+
+impl WayBack<'_> {
+    async fn walk(&self, epoch: Epoch, extent: Extent) -> Result<(), Error> {
+        let names = &self.database.names;
+        self.refuse_open(epoch).await?;
+        let other = self.other()?;
+        let survivor = survivor(&other, names.site, &names.source_slot).await?;
+        let key = to_sql(survivor.epoch);
+        self.session.rows("journal", LIMIT, BEGIN, &[&key]).await?;
+        let journal = self.journal(survivor.epoch).await?;
+        if journal.done {
+            return Ok(());
+        }
+        if !journal.followed {
+            self.database.stop(self.session, LIMIT).await?;
+            if !journal.repaired && extent != Extent::Copy {
+                self.set_aside(&survivor, extent).await?;
+            }
+            self.follow(&other, &survivor, extent).await?;
+        }
+        self.session
+            .rows("old slot", LIMIT, DROP_SLOT, &[&names.slot])
+            .await?;
+        self.session.rows("journal", LIMIT, DONE, &[&key]).await?;
+        tracing::info!(%epoch, from = %names.other, "follows the other site again");
+        Ok(())
+    }
+
+    fn other(&self) -> Result<Lane, Error> {
+        let site = self.database.names.other;
+        let target = Target::agent(self.config, site)?;
+        Ok(Lane::new(&target, site, LIMIT, Commit::Flushed))
+    }
+
+    async fn refuse_open(&self, epoch: Epoch) -> Result<(), Error> {
+        let site = self.database.names.site;
+        let row = self
+            .session
+            .row("guard", LIMIT, OWN, &[&site.as_str()])
+            .await?;
+        let (lease, prepared) = (Epoch(from_sql(row.get(0))), Epoch(from_sql(row.get(2))));
+        let found = lease.max(prepared);
+        if found > epoch {
+            return Err(Error::StaleEpoch {
+                asked: epoch,
+                found,
+            });
+        }
+        match row.get(1) {
+            true => Err(Error::StillOpen { site }),
+            false => Ok(()),
+        }
+    }
+
+    async fn journal(&self, epoch: Epoch) -> Result<Journal, Error> {
+        let row = self
+            .session
+            .row("journal", LIMIT, JOURNAL, &[&to_sql(epoch)])
+            .await?;
+        Ok(Journal {
+            repaired: row.get(0),
+            followed: row.get(1),
+            done: row.get(2),
+        })
+    }
+
+    /// Brings every key of the lost tail to what the survivor holds, once the ledger has it.
+    async fn set_aside(&self, survivor: &Survivor, extent: Extent) -> Result<(), Error> {
+        let names = &self.database.names;
+        let tail = tail::read(self.config, names.site, survivor.boundary).await;
+        let tail = tail.map_err(|error| match error {
+            Error::Missing(what) => Error::CopyNeeded {
+                why: format!("{what} does not exist"),
+            },
+            error => error,
+        })?;
+        let lost = tail.lost.len() as u64;
+        let last = tail
+            .lost
+            .last()
+            .map_or(survivor.boundary, |lost| lost.commit_end);
+        let whole =
+            |kept: &Kept| kept.transactions == lost && kept.upto.is_some_and(|upto| upto >= last);
+        if !survivor.ledger.as_ref().is_some_and(whole) {
+            let epoch = survivor.epoch;
+            return Err(Error::LedgerMissing { epoch, lost });
+        }
+        if lost == 0 {
+            return Ok(());
+        }
+        if extent == Extent::Attach {
+            return Err(Error::LostWrites { lost });
+        }
+        self.repair(survivor.epoch, &tail.lost).await
+    }
+
+    async fn repair(&self, epoch: Epoch, lost: &[LostTransaction]) -> Result<(), Error> {
+        let failed = |source| Error::query("repair", source);
+        let changes = lost.iter().flat_map(|lost| &lost.changes);
+        if let Some(change) = changes.into_iter().find(|change| change.op == Op::Truncate) {
+            let why = format!("the lost tail empties the whole table {}", change.table);
+            return Err(Error::CopyNeeded { why });
+        }
+        let reader = reader(self.config, self.database.names.other).await?;
+        let work = touched(lost);
+        let client = self.session.client();
+        client.batch_execute("BEGIN").await.map_err(failed)?;
+        for (table, keys) in &work {
+            self.repair_table(&reader, table, keys).await?;
+        }
+        let lost = count(lost.len());
+        self.session
+            .rows("journal", LIMIT, REPAIRED, &[&to_sql(epoch), &lost])
+            .await?;
+        client.batch_execute("COMMIT").await.map_err(failed)
+    }
+
+    /// A key that the survivor no longer has under its name may have moved: its row stays as
+    /// it is, and the change or removal that is on its way finds it.
+    async fn repair_table(
+        &self,
+        reader: &Session,
+        table: &Table,
+        keys: &[Touched],
+    ) -> Result<(), Error> {
+        let columns = self.columns(table).await?;
+        let names: Vec<String> = keys
+            .first()
+            .map_or_else(Vec::new, |key| key.key.keys().cloned().collect());
+        for batch in keys.chunks(BATCH) {
+            let all: Vec<Row> = batch.iter().map(|touched| touched.key.clone()).collect();
+            let held = fetch(reader, table, &names, &columns, &all).await?;
+            let (mut gone, mut kept) = (Vec::new(), Vec::new());
+            for (touched, row) in batch.iter().zip(held) {
+                match row {
+                    _ if touched.made => gone.push(touched.key.clone()),
+                    Some(row) => {
+                        gone.push(touched.key.clone());
+                        kept.push(row);
+                    }
+                    None => {}
+                }
+            }
+            let (gone, kept) = (texts(&gone, &names), Value::Array(kept));
+            self.session
+                .rows(
+                    "repair",
+                    LIMIT,
+                    REPAIR,
+                    &[&table.schema, &table.name, &names, &gone, &columns, &kept],
+                )
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn columns(&self, table: &Table) -> Result<Vec<String>, Error> {
+        let rows = self
+            .session
+            .rows("columns", LIMIT, COLUMNS, &[&table.to_string()])
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// The subscription, from the slot that has waited since before the survivor's first write.
+    async fn follow(&self, other: &Lane, survivor: &Survivor, extent: Extent) -> Result<(), Error> {
+        let failed = |source| Error::query("following", source);
+        let copy = extent == Extent::Copy;
+        if copy && survivor.ledger.is_none() {
+            let epoch = survivor.epoch;
+            return Err(Error::LedgerMissing { epoch, lost: 0 });
+        }
+        match survivor.slot.as_deref() {
+            Some("lost") | None if copy => self.new_slot(other).await?,
+            Some("lost") => {
+                return Err(copy_needed(
+                    "the slot that waited for this site lost its log",
+                ));
+            }
+            None => return Err(copy_needed("no slot waits for this site")),
+            Some(_) => {}
+        }
+        let source = place(self.config, self.database.names.other)?;
+        let password = read_secret(&source.replication_password_file)?;
+        let client = self.session.client();
+        client.batch_execute("BEGIN").await.map_err(failed)?;
+        if copy {
+            // The heartbeats are copied like everything else.
+            let sql = "WITH beats AS (DELETE FROM tandem.heartbeat) SELECT tandem_local.empty_tables()";
+            self.session.rows("emptying", LIMIT, sql, &[]).await?;
+        }
+        self.session
+            .rows("following", LIMIT, FOLLOW, &[&password, &copy])
+            .await?;
+        self.session
+            .rows("journal", LIMIT, FOLLOWED, &[&to_sql(survivor.epoch)])
+            .await?;
+        client.batch_execute("COMMIT").await.map_err(failed)
+    }
+
+    /// The subscriber makes its own slot, as `CREATE SUBSCRIPTION` would.
+    async fn new_slot(&self, other: &Lane) -> Result<(), Error> {
+        let slot = &self.database.names.source_slot;
+        other.rows("old slot", DROP_SLOT, &[slot]).await?;
+        other.rows("slot", MAKE_SLOT, &[slot]).await.map(drop)
+    }
+}
+
+fn copy_needed(why: &str) -> Error {
+    Error::CopyNeeded {
+        why: why.to_owned(),
+    }
+}
+
+async fn survivor(other: &Lane, site: SiteId, slot: &str) -> Result<Survivor, Error> {
+    let rows = other
+        .rows("survivor", SURVIVOR, &[&site.as_str(), &slot])
+        .await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Error::Missing(format!("a promotion in place of {site}")))?;
+    let position = |text: String| {
+        text.parse::<Lsn>().map_err(|_| Error::Malformed {
+            what: "survivor",
+            text,
+        })
+    };
+    let (kept, upto): (bool, Option<String>) = (row.get(2), row.get(4));
+    let ledger = match kept {
+        true => Some(Kept {
+            transactions: from_sql(row.get(3)),
+            upto: upto.map(position).transpose()?,
+            problem: row.get(5),
+        }),
+        false => None,
+    };
+    if let Some(problem) = ledger.as_ref().and_then(|kept| kept.problem.as_deref()) {
+        tracing::warn!(problem, "the ledger could not be read when it was due");
+    }
+    Ok(Survivor {
+        epoch: Epoch(from_sql(row.get(0))),
+        boundary: position(row.get(1))?,
+        ledger,
+        slot: row.get(6),
+    })
+}
+
+/// A key of the lost tail.
+struct Touched {
+    key: Row,
+    /// The tail made it: the survivor never had it, or made another one of that name.
+    made: bool,
+}
+
+/// Every key of the tail, by table, with what its first change was.
+fn touched(lost: &[LostTransaction]) -> BTreeMap<Table, Vec<Touched>> {
+    let mut made = BTreeMap::new();
+    for change in lost.iter().flat_map(|lost| &lost.changes) {
+        let first = change.op == Op::Insert;
+        made.entry(ledger::key(&change.table, &change.key))
+            .or_insert(first);
+        if let Some(moved) = change.new_key() {
+            made.entry(ledger::key(&change.table, &moved))
+                .or_insert(true);
+        }
+    }
+    let mut work: BTreeMap<Table, Vec<Touched>> = BTreeMap::new();
+    for (table, key) in ledger::keys(lost) {
+        let made = made
+            .get(&ledger::key(&table, &key))
+            .copied()
+            .unwrap_or(false);
+        work.entry(table).or_default().push(Touched { key, made });
+    }
+    work
+}
+
+/// The survivor's present rows under `keys`, each as an array of texts in the order of `columns`.
+async fn fetch(
+    reader: &Session,
+    table: &Table,
+    names: &[String],
+    columns: &[String],
+    keys: &[Row],
+) -> Result<Vec<Option<Value>>, Error> {
+    let failed = |source| Error::query(format!("rows of {table}"), source);
+    let types = types(reader, table, names).await?;
+    let listed: Vec<_> = columns
+        .iter()
+        .map(|name| format!("t.{}::text", tail::ident(name)))
+        .collect();
+    let sql = format!(
+        "SELECT e.n, to_jsonb(ARRAY[{}]) FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY e(v, n) JOIN {table} t ON {}",
+        listed.join(", "),
+        matched(names, &types),
+    );
+    let rows = reader
+        .client()
+        .query(&sql, &[&texts(keys, names)])
+        .await
+        .map_err(failed)?;
+    let mut held = vec![None; keys.len()];
+    for row in rows {
+        let n: i64 = row.get(0);
+        if let Some(place) = usize::try_from(n - 1).ok().and_then(|n| held.get_mut(n)) {
+            *place = Some(row.get(1));
+        }
+    }
+    Ok(held)
+}

@@ -1,0 +1,294 @@
+//! A killed primary's lost tail is kept, and the server comes back as a replica: row by row.
+
+use std::collections::BTreeSet;
+
+use tandem_core::model::Epoch;
+use tandem_postgres::ledger::{self, Class, Entry};
+use tandem_postgres::reinstate::{Extent, lend};
+use tandem_postgres::{Database, Error};
+use tokio_postgres::Client;
+
+use crate::world::{Mode, World, arm, assert_refused, barrier, insert, site_id};
+
+/// Everything of both tables, in one text.
+async fn image(world: &World, site: &str) -> String {
+    let sql = "SELECT md5(string_agg(line, '|' ORDER BY line COLLATE \"C\")) FROM (
+        SELECT 'c' || c::text AS line FROM public.contact c UNION ALL SELECT 'n' || n::text FROM public.note n) all_rows";
+    let admin = world.server(site).admin().await;
+    let row = admin.query_one(sql, &[]).await.expect("an image");
+    row.get::<_, Option<String>>(0).unwrap_or_default()
+}
+
+async fn run(client: &Client, sql: &str) {
+    client.batch_execute(sql).await.expect(sql);
+}
+
+async fn entries(world: &World) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut take = |entry| entries.push(entry);
+    let read = ledger::changes(&world.config, site_id("gcp"), Epoch(2), &mut take);
+    read.await.expect("a ledger");
+    entries
+}
+
+/// aws wrote for a while, was cut, wrote on, and died; gcp opened and wrote too.
+async fn diverged() -> (World, Database, Database, BTreeSet<String>) {
+    let mut world = World::ready().await;
+    let (aws, gcp) = (world.database("aws"), world.database("gcp"));
+    arm(&aws, 1).await;
+    let app = world.app("aws").await;
+    let mut acknowledged = BTreeSet::new();
+    for n in 0..200 {
+        let request = format!("early-{n:03}");
+        insert(&app, &request).await.expect("a right");
+        acknowledged.insert(request);
+    }
+    run(
+        &app,
+        "INSERT INTO note (contact_id, body) SELECT id, 'first' FROM contact WHERE id <= 20 OR id BETWEEN 31 AND 60",
+    )
+    .await;
+    barrier(&aws, &gcp, 1).await;
+    for n in 0..150 {
+        if n == 50 {
+            world.relay.set(Mode::Cut);
+        }
+        let request = format!("late-{n:03}");
+        insert(&app, &request).await.expect("a right");
+        acknowledged.insert(request);
+    }
+    run(
+        &app,
+        "UPDATE contact SET name = 'lost' WHERE id BETWEEN 1 AND 40",
+    )
+    .await;
+    run(&app, "DELETE FROM contact WHERE id BETWEEN 41 AND 60").await;
+    run(
+        &app,
+        "UPDATE contact SET id = id + 900000 WHERE id BETWEEN 61 AND 65",
+    )
+    .await;
+    aws.beat(Epoch(1)).await.expect("a heartbeat nobody hears");
+    world.aws.kill();
+    gcp.prepare_opening(Epoch(2), site_id("aws"))
+        .await
+        .expect("prepared");
+    arm(&gcp, 2).await;
+    let app = world.app("gcp").await;
+    insert(&app, "gcp goes on").await.expect("a right");
+    run(
+        &app,
+        "UPDATE contact SET name = 'newer' WHERE id BETWEEN 31 AND 50",
+    )
+    .await;
+    run(&app, "DELETE FROM contact WHERE id BETWEEN 11 AND 12").await;
+    run(
+        &app,
+        "UPDATE contact SET id = id + 800000 WHERE id BETWEEN 21 AND 22",
+    )
+    .await;
+    (world, aws, gcp, acknowledged)
+}
+
+#[tokio::test]
+async fn the_ledger_is_the_difference_and_the_way_back_copies_nothing() {
+    let (mut world, aws, gcp, acknowledged) = diverged().await;
+    let survived: BTreeSet<_> = world.contacts("gcp").await.into_iter().collect();
+    world.relay.set(Mode::Forward);
+    world.aws.run();
+
+    // Nothing is changed before the ledger stands, and nothing at all unless a person asks.
+    let early = aws.reinstate(&world.config, Epoch(2), Extent::Attach).await;
+    assert!(
+        matches!(early, Err(Error::LedgerMissing { .. })),
+        "{early:?}"
+    );
+    let lost = ledger::collect(&world.config, site_id("gcp"))
+        .await
+        .expect("collected");
+    assert_eq!(
+        ledger::collect(&world.config, site_id("gcp"))
+            .await
+            .expect("again"),
+        None
+    );
+    let unasked = aws.reinstate(&world.config, Epoch(2), Extent::Attach).await;
+    assert!(
+        matches!(unasked, Err(Error::LostWrites { lost: n }) if Some(n) == lost),
+        "{unasked:?}"
+    );
+    let unlent = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
+    assert!(matches!(unlent, Err(Error::Query { .. })), "{unlent:?}");
+
+    // Every lost write is in the ledger, and nothing else is.
+    let listed = ledger::list(&world.config, site_id("gcp"))
+        .await
+        .expect("a list");
+    assert_eq!(
+        (listed.len(), listed[0].epoch, Some(listed[0].transactions)),
+        (1, Epoch(2), lost)
+    );
+    let entries = entries(&world).await;
+    assert_eq!(entries.len() as u64, listed[0].changes);
+    let inserted: BTreeSet<String> = entries
+        .iter()
+        .filter(|entry| entry.change.op == tandem_postgres::tail::Op::Insert)
+        .filter_map(|entry| Some(entry.change.row.get("request_id")?.as_str()?.to_owned()))
+        .collect();
+    let deleted_at_gcp = BTreeSet::from(["early-010".to_owned(), "early-011".to_owned()]);
+    let missing: BTreeSet<_> = acknowledged.difference(&survived).cloned().collect();
+    assert!(missing.len() >= 100, "{}", missing.len());
+    assert_eq!(
+        inserted,
+        missing.difference(&deleted_at_gcp).cloned().collect()
+    );
+    let of = |class| entries.iter().filter(|entry| entry.class == class).count();
+    // 31..=40 updated and 41..=50 deleted at aws were changed at gcp; 11, 12, 21, 22 are gone there.
+    assert_eq!(
+        (
+            of(Class::ChangedSince),
+            of(Class::RemovedSince),
+            of(Class::ExistsSince)
+        ),
+        (20, 4, 0)
+    );
+
+    // With the person's word and the lent powers it follows; twins do not disturb each other.
+    lend(&world.config, site_id("aws")).await.expect("lent");
+    let twin = world.database("aws");
+    let (one, two) = tokio::join!(
+        aws.reinstate(&world.config, Epoch(2), Extent::Repair),
+        twin.reinstate(&world.config, Epoch(2), Extent::Repair)
+    );
+    one.expect("reinstated");
+    two.expect("reinstated");
+    let app = world.app("gcp").await;
+    for n in 0..50 {
+        insert(&app, &format!("after-{n}")).await.expect("a right");
+    }
+    barrier(&gcp, &aws, 2).await;
+    assert_eq!(image(&world, "aws").await, image(&world, "gcp").await);
+    let seen = aws.observe().await.expect("a look");
+    let subscription = seen.subscription.expect("a subscription");
+    assert!(
+        subscription.enabled && subscription.tables_ready == subscription.tables_total,
+        "{seen:?}"
+    );
+    assert!(seen.prepared.is_none() && seen.slot.is_none(), "{seen:?}");
+    assert_refused(insert(&world.app("aws").await, "split brain").await);
+    let powers = "SELECT has_function_privilege('tandem_agent', p.oid, 'EXECUTE') FROM pg_proc p WHERE p.proname = 'repair'";
+    let lent: bool = world
+        .aws
+        .admin()
+        .await
+        .query_one(powers, &[])
+        .await
+        .expect("a look")
+        .get(0);
+    assert!(!lent, "the powers are returned");
+
+    // The word is kept until a person removes it.
+    let gone = ledger::erase(&world.config, site_id("gcp"), Epoch(2), "kim").await;
+    assert_eq!(gone.expect("erased"), Some(listed[0].changes));
+    assert!(
+        ledger::list(&world.config, site_id("gcp"))
+            .await
+            .expect("a list")[0]
+            .erased
+    );
+}
+
+#[tokio::test]
+async fn there_and_back_again_without_a_person() {
+    let world = World::ready().await;
+    let databases = [world.database("aws"), world.database("gcp")];
+    let names = ["aws", "gcp"];
+    arm(&databases[0], 1).await;
+    for epoch in 2..=5_u64 {
+        let (from, to) = ((epoch as usize) % 2, (epoch as usize + 1) % 2);
+        let (source, target) = (&databases[from], &databases[to]);
+        insert(&world.app(names[from]).await, &format!("before {epoch}"))
+            .await
+            .expect("a right");
+        source.close_guard(Epoch(epoch - 1)).await.expect("closed");
+        barrier(source, target, epoch - 1).await;
+        target
+            .prepare_opening(Epoch(epoch), site_id(names[from]))
+            .await
+            .expect("prepared");
+        arm(target, epoch).await;
+        insert(&world.app(names[to]).await, &format!("after {epoch}"))
+            .await
+            .expect("a right");
+        let diverged = source.observe().await.expect("a look");
+        assert!(
+            diverged.diverged || diverged.subscription.is_none(),
+            "{diverged:?}"
+        );
+        let lost = ledger::collect(&world.config, site_id(names[to])).await;
+        assert_eq!(lost.expect("collected"), Some(0));
+        source
+            .reinstate(&world.config, Epoch(epoch), Extent::Attach)
+            .await
+            .expect("follows");
+        barrier(target, source, epoch).await;
+        assert!(!source.observe().await.expect("a look").diverged);
+        assert_eq!(image(&world, "aws").await, image(&world, "gcp").await);
+    }
+    assert_eq!(world.contacts("aws").await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_full_copy_is_the_way_out_when_the_slot_is_gone() {
+    let (mut world, aws, gcp, _) = diverged().await;
+    world.relay.set(Mode::Forward);
+    world.aws.run();
+    let drop = "SELECT pg_drop_replication_slot('crm_slot')";
+    run(&world.aws.admin().await, drop).await;
+    ledger::collect(&world.config, site_id("gcp"))
+        .await
+        .expect("noted");
+    let listed = ledger::list(&world.config, site_id("gcp"))
+        .await
+        .expect("a list");
+    assert!(
+        listed[0]
+            .problem
+            .as_ref()
+            .is_some_and(|why| why.contains("crm_slot")),
+        "{listed:?}"
+    );
+    lend(&world.config, site_id("aws")).await.expect("lent");
+    let partly = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
+    assert!(
+        matches!(partly, Err(Error::CopyNeeded { .. })),
+        "{partly:?}"
+    );
+    aws.reinstate(&world.config, Epoch(2), Extent::Copy)
+        .await
+        .expect("copied");
+    insert(&world.app("gcp").await, "while it copies")
+        .await
+        .expect("a right");
+    crate::world::wait_until("every table is copied", || async {
+        let seen = aws.observe().await.expect("a look");
+        seen.subscription
+            .is_some_and(|found| found.tables_ready == found.tables_total)
+    })
+    .await;
+    barrier(&gcp, &aws, 2).await;
+    assert_eq!(image(&world, "aws").await, image(&world, "gcp").await);
+}
+
+#[tokio::test]
+async fn a_site_that_may_write_or_saw_a_newer_epoch_is_left_alone() {
+    let world = World::ready().await;
+    let (aws, gcp) = (world.database("aws"), world.database("gcp"));
+    arm(&aws, 3).await;
+    let open = aws.reinstate(&world.config, Epoch(3), Extent::Repair).await;
+    assert!(matches!(open, Err(Error::StillOpen { .. })), "{open:?}");
+    let older = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
+    assert!(matches!(older, Err(Error::StaleEpoch { .. })), "{older:?}");
+    gcp.stop_receiving().await.expect("stopped");
+    gcp.resume_receiving(Epoch(3)).await.expect("resumed");
+}
