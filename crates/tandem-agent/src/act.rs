@@ -1,9 +1,9 @@
 //! Effects on the own database, away from the planning loop.
 //!
-//! Two hands, each with at most one list of effects in it: one for what takes milliseconds
-//! (heartbeat, guard), one for what may take seconds (stop, prepare, receive). A hand that is
-//! busy is given nothing: the next plan is made from what is seen then, so that no stale
-//! order waits in a queue.
+//! Three hands, each with at most one list of effects in it: one for what takes milliseconds
+//! (heartbeat, guard), one for what may take seconds (stop, prepare, receive), one for what may
+//! take minutes (ledger, reinstate). A hand that is busy is given nothing: the next plan is made
+//! from what is seen then, so that no stale order waits in a queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -135,6 +135,11 @@ impl Worker {
                 self.database.receive(*epoch).await?;
                 *epoch
             }
+            Action::Reinstate { epoch, extent } => {
+                self.database.reinstate(*epoch, *extent).await?;
+                *epoch
+            }
+            Action::Collect => self.database.collect().await.map(|()| known)?,
             Action::StopReceiving => self.database.stop_receiving().await.map(|()| known)?,
             Action::Write { .. }
             | Action::LeadAtWitness
@@ -190,6 +195,8 @@ fn name(action: &Action) -> &'static str {
         Action::Write { .. } => "change the record",
         Action::Receive { .. } => "enable the subscription",
         Action::StopReceiving => "stop receiving",
+        Action::Reinstate { .. } => "make this site a replica again",
+        Action::Collect => "write the ledger of lost writes",
         Action::Prepare { .. } => "prepare the database for opening",
         Action::ArmGuard { .. } => "arm the guard",
         Action::CloseGuard { .. } => "close the guard",

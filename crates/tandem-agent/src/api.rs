@@ -138,7 +138,15 @@ fn role(seen: &Seen<'_>, reason: Option<&Reason>) -> Role {
         (true, Phase::Open, _) => Role::Primary,
         (true, Phase::Claimed, _) => Role::Claiming,
         (true, Phase::Switching | Phase::Fenced, _) => Role::Leaving,
-        (false, _, Some(Reason::Fenced { .. })) => Role::Fenced,
+        (
+            false,
+            _,
+            Some(
+                Reason::Fenced { .. }
+                | Reason::Reinstating { .. }
+                | Reason::AwaitingReinstate { .. },
+            ),
+        ) => Role::Fenced,
         (false, ..) if seen.database.is_none() => Role::Unknown,
         (false, ..) => Role::Replica,
     }

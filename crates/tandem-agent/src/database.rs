@@ -8,7 +8,7 @@ use std::error::Error;
 
 use async_trait::async_trait;
 use tandem_core::config::Config;
-use tandem_core::database::DatabaseSeen;
+use tandem_core::database::{DatabaseSeen, Extent};
 use tandem_core::model::{Epoch, Lsn, Mono, SiteId};
 
 /// Why a call to the database gave nothing.
@@ -59,6 +59,12 @@ pub trait Database: Send + Sync {
     /// Disables it and waits until its worker is gone. The relay was cut before.
     async fn stop_receiving(&self) -> Result<(), DatabaseError>;
 
+    /// Makes this old primary a replica of the site that is open in `epoch`.
+    async fn reinstate(&self, epoch: Epoch, extent: Extent) -> Result<(), DatabaseError>;
+
+    /// Keeps what the other site had acknowledged and this one never got, if that is due.
+    async fn collect(&self) -> Result<(), DatabaseError>;
+
     /// Everything that must stand before this site opens in `epoch` in place of `from`.
     async fn prepare(&self, epoch: Epoch, from: SiteId) -> Result<(), DatabaseError>;
 }
@@ -69,6 +75,8 @@ pub(crate) struct Postgres {
     /// The other site's, for one question only; absent if this place may not log in there.
     other: Option<tandem_postgres::Database>,
     holder: String,
+    config: Config,
+    site: SiteId,
 }
 
 impl Postgres {
@@ -88,6 +96,8 @@ impl Postgres {
             database,
             other,
             holder: agent.to_owned(),
+            config: config.clone(),
+            site,
         })
     }
 }
@@ -129,6 +139,15 @@ impl Database for Postgres {
 
     async fn stop_receiving(&self) -> Result<(), DatabaseError> {
         Ok(self.database.stop_receiving().await?)
+    }
+
+    async fn reinstate(&self, epoch: Epoch, extent: Extent) -> Result<(), DatabaseError> {
+        Ok(self.database.reinstate(&self.config, epoch, extent).await?)
+    }
+
+    async fn collect(&self) -> Result<(), DatabaseError> {
+        tandem_postgres::ledger::collect(&self.config, self.site).await?;
+        Ok(())
     }
 
     async fn prepare(&self, epoch: Epoch, from: SiteId) -> Result<(), DatabaseError> {

@@ -139,7 +139,9 @@ impl Desk {
                 Reason::StoreNotRead {}
                 | Reason::StoreRefused { .. }
                 | Reason::DatabaseUnreachable { .. }
-                | Reason::Fenced { .. } => true,
+                | Reason::Fenced { .. }
+                | Reason::Reinstating { .. }
+                | Reason::AwaitingReinstate { .. } => true,
                 _ => false,
             };
             PlanShown {
@@ -160,7 +162,7 @@ impl Desk {
     fn misplaced(&self, kind: RequestKind) -> Option<Response> {
         let place = self.shared.place;
         let target = match kind {
-            RequestKind::DisarmGuard { site } => Some(site),
+            RequestKind::DisarmGuard { site } | RequestKind::Reinstate { site, .. } => Some(site),
             kind => kind.target(),
         };
         if let Some(site) = target
@@ -243,6 +245,8 @@ fn words(kind: RequestKind) -> String {
             format!("fail over to {to}, accepting loss")
         }
         RequestKind::Failover { to, .. } => format!("fail over to {to}"),
+        RequestKind::Reinstate { site, copy: true } => format!("reinstate {site} by a full copy"),
+        RequestKind::Reinstate { site, .. } => format!("reinstate {site}"),
         RequestKind::DisarmGuard { site } => format!("disarm the guard of {site}"),
     }
 }

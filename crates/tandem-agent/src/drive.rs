@@ -30,8 +30,8 @@ const BREATH: Duration = Duration::from_millis(10);
 pub(crate) struct Hands {
     /// Changes of the record.
     pub(crate) right: mpsc::Sender<Order>,
-    /// Short and long effects on the database; absent at the witness.
-    pub(crate) database: Option<(Hand, Hand)>,
+    /// Short, long and patient effects on the database; absent at the witness.
+    pub(crate) database: Option<[Hand; 3]>,
     /// Promises of the other site's agents.
     pub(crate) asker: Asker,
     /// The end of the other database's log.
@@ -76,7 +76,7 @@ impl Drive {
     }
 
     async fn hand_out(&self, plan: Plan) {
-        let (mut short, mut long) = (Vec::new(), Vec::new());
+        let (mut short, mut long, mut patient) = (Vec::new(), Vec::new(), Vec::new());
         for action in plan.actions {
             match action {
                 Action::Write {
@@ -95,15 +95,21 @@ impl Drive {
                     self.turn_relay(&action).await;
                     long.push(action);
                 }
+                Action::Reinstate { .. } => {
+                    self.turn_relay(&action).await;
+                    patient.push(action);
+                }
+                Action::Collect => patient.push(action),
                 Action::LeadAtWitness => self.hands.lead.keep(),
                 Action::EndSessions { .. } | Action::Barrier { .. } => long.push(action),
                 Action::AskPromises { epoch } => self.hands.asker.ask(epoch),
                 Action::AskOtherEnd => self.hands.other.ask(),
             }
         }
-        if let Some((quick, slow)) = &self.hands.database {
-            quick.give(short);
-            slow.give(long);
+        if let Some(hands) = &self.hands.database {
+            for (hand, actions) in hands.iter().zip([short, long, patient]) {
+                hand.give(actions);
+            }
         }
     }
 
@@ -116,7 +122,7 @@ impl Drive {
 
     async fn turn_relay(&self, action: &Action) {
         match action {
-            Action::Receive { .. } => self.shared.relay.open(),
+            Action::Receive { .. } | Action::Reinstate { .. } => self.shared.relay.open(),
             _ => self.shared.relay.cut().await,
         }
     }

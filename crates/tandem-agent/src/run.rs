@@ -248,7 +248,7 @@ impl Agent {
             .spawn(Drive::new(Arc::clone(&self.shared), hands, journal).run());
     }
 
-    fn spawn_hands(&mut self, database: &Arc<dyn Database>, journal: &Journal) -> (Hand, Hand) {
+    fn spawn_hands(&mut self, database: &Arc<dyn Database>, journal: &Journal) -> [Hand; 3] {
         self.tasks.spawn(observe::database(
             Arc::clone(&self.shared),
             Arc::clone(database),
@@ -262,7 +262,7 @@ impl Agent {
             self.tasks.spawn(worker.run());
             hand
         };
-        (hand(), hand())
+        [hand(), hand(), hand()]
     }
 }
 

@@ -28,9 +28,25 @@ pub struct DatabaseSeen {
     /// reinstated.
     #[serde(default)]
     pub diverged: bool,
+    /// Transactions of this site that the other one never got, as an unfinished reinstatement
+    /// found them; a named person says what becomes of them.
+    #[serde(default)]
+    pub lost: Option<u32>,
     /// A promotion here whose ledger of lost writes is not written yet.
     #[serde(default)]
     pub ledger_due: Option<Epoch>,
+}
+
+/// How far a reinstatement may change the rows of an old primary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extent {
+    /// Not at all: it follows again only if nothing was lost.
+    Attach,
+    /// The lost tail is undone, key by key; a named person asked.
+    Repair,
+    /// Every table is emptied and copied again; a named person asked.
+    Copy,
 }
 
 /// The self-expiring lease row that the guard's triggers read.

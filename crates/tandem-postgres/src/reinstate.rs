@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tandem_core::config::Config;
+use tandem_core::database::Extent;
 use tandem_core::model::{Epoch, Lsn, SiteId};
+use tokio_postgres::types::ToSql;
 
 use crate::connect::{Target, place, read_secret};
 use crate::database::{Database, from_sql, to_sql};
@@ -30,17 +32,6 @@ use crate::tail::{self, LostTransaction, Op, Row, Table};
 
 /// One statement of a repair over some thousand rows.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// What may be done to this site's rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// Nothing: follow again only if nothing was lost.
-    Attach,
-    /// Undo the lost tail, key by key; a named person asked.
-    Repair,
-    /// Empty every table and copy all rows again; a named person asked.
-    Copy,
-}
 
 const OWN: &str = "
     SELECT l.epoch, NOT l.closed AND l.started = pg_postmaster_start_time() AND l.expires_at > clock_timestamp(),
@@ -66,7 +57,10 @@ const FOLLOWED: &str = "
     UPDATE tandem_local.reinstatement SET followed_at = clock_timestamp() WHERE epoch = $1::bigint";
 const DONE: &str = "
     WITH returned AS MATERIALIZED (SELECT tandem_local.return_powers())
-    UPDATE tandem_local.reinstatement SET done_at = clock_timestamp() FROM returned WHERE epoch = $1::bigint";
+    UPDATE tandem_local.reinstatement SET done_at = clock_timestamp() FROM returned
+     WHERE epoch <= $1::bigint AND done_at IS NULL";
+const LOST: &str =
+    "UPDATE tandem_local.reinstatement SET lost = $2::bigint WHERE epoch = $1::bigint";
 const COLUMNS: &str = "
     SELECT a.attname::text FROM pg_attribute a
      WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum";
@@ -216,6 +210,10 @@ impl WayBack<'_> {
     /// Brings every key of the lost tail to what the survivor holds, once the ledger has it.
     async fn set_aside(&self, survivor: &Survivor, extent: Extent) -> Result<(), Error> {
         let names = &self.database.names;
+        if survivor.ledger.is_none() {
+            let epoch = survivor.epoch;
+            return Err(Error::LedgerMissing { epoch, lost: 0 });
+        }
         let tail = tail::read(self.config, names.site, survivor.boundary).await;
         let tail = tail.map_err(|error| match error {
             Error::Missing(what) => Error::CopyNeeded {
@@ -238,6 +236,9 @@ impl WayBack<'_> {
             return Ok(());
         }
         if extent == Extent::Attach {
+            let values: [&(dyn ToSql + Sync); 2] =
+                [&to_sql(survivor.epoch), &count(tail.lost.len())];
+            self.session.rows("journal", LIMIT, LOST, &values).await?;
             return Err(Error::LostWrites { lost });
         }
         self.repair(survivor.epoch, &tail.lost).await
@@ -335,7 +336,8 @@ impl WayBack<'_> {
         client.batch_execute("BEGIN").await.map_err(failed)?;
         if copy {
             // The heartbeats are copied like everything else.
-            let sql = "WITH beats AS (DELETE FROM tandem.heartbeat) SELECT tandem_local.empty_tables()";
+            let sql =
+                "WITH beats AS (DELETE FROM tandem.heartbeat) SELECT tandem_local.empty_tables()";
             self.session.rows("emptying", LIMIT, sql, &[]).await?;
         }
         self.session

@@ -357,6 +357,40 @@ impl Database {
         self.journal.iter().any(|step| opened >= step.epoch)
     }
 
+    /// Follows the site that `survivor` is in, from the slot that waits there, if that site holds
+    /// everything of this one; a database that may be open, or saw a newer epoch, is left alone.
+    pub fn follow(&mut self, survivor: &Self, epoch: Epoch, at: At) -> Result<(), SqlError> {
+        let newest = self.journal.iter().map(|step| step.epoch).max();
+        if self.lease.epoch.max(newest.unwrap_or_default()) > epoch {
+            return Err(SqlError::StaleEpoch);
+        }
+        let lost = |entry: &Entry| matches!(entry, Entry::Write(write) if !survivor.holds(*write));
+        let waiting = survivor.slot.filter(|slot| !slot.lost);
+        let fed = self.subscription.is_some() && !self.is_diverged();
+        let (false, Some(slot), 0) = (fed, waiting, self.guard_left(at)) else {
+            return Err(SqlError::Refused);
+        };
+        if self.log.iter().any(lost) {
+            return Err(SqlError::Diverged);
+        }
+        self.follow_from(slot.from);
+        Ok(())
+    }
+
+    /// A replica of the other site, whose log it has up to `position`.
+    pub fn follow_from(&mut self, position: usize) {
+        self.journal.clear();
+        self.slot = None;
+        self.applied = None;
+        self.subscription = Some(Subscription {
+            enabled: true,
+            received: position,
+            applied: position,
+            half: false,
+            ready: TABLES,
+        });
+    }
+
     /// The newest finished preparation.
     pub fn prepared(&self) -> Option<Preparation> {
         self.journal.iter().rev().find(|step| step.done).copied()
@@ -394,6 +428,8 @@ impl Database {
             applied: self.applied,
             schema_hash: Some(schema_hash(self.schema)),
             prepared,
+            diverged: self.is_diverged(),
+            ..DatabaseSeen::default()
         }
     }
 

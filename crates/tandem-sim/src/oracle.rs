@@ -112,6 +112,8 @@ reached! {
     promises "failsafe",
     /// An old primary was reinstated.
     reinstated "reinstate",
+    /// An old primary that had lost nothing followed again by itself.
+    reattached "reattach",
     /// The store was rebuilt.
     rebuilt "rebuild",
     /// A reading was refused.

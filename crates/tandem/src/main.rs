@@ -69,6 +69,12 @@ enum Command {
     /// Move the right to write as planned, losing nothing
     #[cfg(feature = "runtime")]
     Switchover(commands::moves::Switchover),
+    /// Make an old primary a replica again
+    #[cfg(feature = "runtime")]
+    Reinstate(commands::reinstate::Args),
+    /// What a failed primary had acknowledged and the survivor never got
+    #[cfg(feature = "runtime")]
+    Ledger(commands::ledger::Args),
     /// Break-glass for the guard inside a database
     #[cfg(feature = "runtime")]
     Guard(commands::guard::Args),
@@ -117,6 +123,10 @@ fn main() -> ExitCode {
         Command::Failover(args) => commands::moves::failover(&args),
         #[cfg(feature = "runtime")]
         Command::Switchover(args) => commands::moves::switchover(&args),
+        #[cfg(feature = "runtime")]
+        Command::Reinstate(args) => commands::reinstate::run(&args),
+        #[cfg(feature = "runtime")]
+        Command::Ledger(args) => commands::ledger::run(&args),
         #[cfg(feature = "runtime")]
         Command::Guard(args) => commands::guard::run(&args),
         #[cfg(feature = "runtime")]

@@ -167,6 +167,21 @@ impl Database for Double {
         Ok(())
     }
 
+    async fn reinstate(&self, epoch: Epoch, extent: Extent) -> Result<(), DatabaseError> {
+        self.answer().await;
+        self.subscribe(true);
+        self.state().seen.prepared = None;
+        self.note(format!("reinstate {epoch} {extent:?}"));
+        Ok(())
+    }
+
+    async fn collect(&self) -> Result<(), DatabaseError> {
+        self.answer().await;
+        self.state().seen.ledger_due = None;
+        self.note("collect".into());
+        Ok(())
+    }
+
     async fn prepare(&self, epoch: Epoch, from: SiteId) -> Result<(), DatabaseError> {
         self.answer().await;
         self.subscribe(false);

@@ -12,6 +12,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::Extent;
 use crate::model::{Epoch, Name, SiteId};
 
 /// The version of [`Book`] that this build writes; it reads no other.
@@ -49,6 +50,13 @@ pub enum RequestKind {
     },
     /// Somebody has looked at the last promotion: the next may come within the hour.
     Acknowledge,
+    /// Make the old primary `site` a replica again, though its lost writes are undone there.
+    Reinstate {
+        /// The old primary.
+        site: SiteId,
+        /// Copy every table anew instead of undoing the lost tail.
+        copy: bool,
+    },
     /// The guard of `site` was disarmed by hand (break-glass): nothing automatic happens.
     DisarmGuard {
         /// The site whose database nobody guards.
@@ -61,13 +69,18 @@ impl RequestKind {
     pub fn target(self) -> Option<SiteId> {
         match self {
             Self::Failover { to, .. } | Self::Switchover { to } => Some(to),
-            Self::Pause | Self::Approve | Self::Acknowledge | Self::DisarmGuard { .. } => None,
+            Self::Pause
+            | Self::Approve
+            | Self::Acknowledge
+            | Self::Reinstate { .. }
+            | Self::DisarmGuard { .. } => None,
         }
     }
 
     /// Whether it counts for one epoch only.
     fn is_of_one_epoch(self) -> bool {
-        self.target().is_some() || self == Self::Approve
+        let bound = self == Self::Approve || matches!(self, Self::Reinstate { .. });
+        self.target().is_some() || bound
     }
 }
 
@@ -121,6 +134,17 @@ impl Intent {
             .iter()
             .filter(approves)
             .any(|request| request.epoch == epoch)
+    }
+
+    /// How far the rows of `site` may be changed to make it a replica again.
+    pub fn reinstatement(&self, site: SiteId) -> Extent {
+        let asked = self.requests.iter().rev().map(|request| request.kind);
+        let extent = |kind| match kind {
+            RequestKind::Reinstate { site: of, copy } if of == site && copy => Some(Extent::Copy),
+            RequestKind::Reinstate { site: of, .. } if of == site => Some(Extent::Repair),
+            _ => None,
+        };
+        asked.filter_map(extent).next().unwrap_or(Extent::Attach)
     }
 
     /// Promotions that nobody has acknowledged since.

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authority::{Authority, Exposure, ExposureWatch, Phase, Record, Refusal};
 use crate::config::{Mode, Policy};
-use crate::database::{DatabaseSeen, SubscriptionSeen};
+use crate::database::{DatabaseSeen, Extent, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, Name, SiteId};
 
 pub use intent::{
@@ -255,6 +255,15 @@ pub enum Action {
         /// The lost primary.
         from: SiteId,
     },
+    /// Make this old primary a replica of the site that is open.
+    Reinstate {
+        /// The epoch in which the other site is open.
+        epoch: Epoch,
+        /// How far its rows may be changed.
+        extent: Extent,
+    },
+    /// Keep what the other site had acknowledged and this one never got.
+    Collect,
     /// Let application writes pass the in-database guard until `deadline`.
     ArmGuard {
         /// The epoch to arm for.

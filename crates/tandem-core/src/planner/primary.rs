@@ -8,7 +8,9 @@ use core::time::Duration;
 
 use super::replica::HANDOVER_MAX;
 use super::rules::{self, Rule, SafetyRule};
-use super::{Action, Class, Context, Draft, Purpose, Reason, RequestKind, matrix, millis};
+use super::{
+    Action, Class, Context, Draft, Purpose, Reason, RequestKind, SiteHealth, matrix, millis,
+};
 use crate::authority::{Exposure, Fence, Phase, RECORD_VERSION};
 use crate::database::DatabaseSeen;
 use crate::model::Mono;
@@ -238,6 +240,7 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
     let Some(held) = seen.authority.open_until().filter(|held| now < held) else {
         return Reason::RightNotHeld { epoch };
     };
+    collect_if_due(context, draft);
     beat_if_due(context, draft);
     let until = super::serve_until(context.policy, seen.authority, seen.exposure);
     arm_if_due(context, until, draft);
@@ -245,6 +248,17 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
         return Reason::DatabaseUnreachable { epoch };
     }
     writing.unwrap_or_else(|| serving(context, until, held))
+}
+
+/// What the lost site had acknowledged is kept as soon as that site is reached.
+fn collect_if_due(context: &Context<'_>, draft: &mut Draft) {
+    let seen = context.seen;
+    let due = seen
+        .database_now(context.now)
+        .is_some_and(|found| found.ledger_due.is_some());
+    if due && seen.observations.get(&seen.place.other) == Some(&SiteHealth::Up) {
+        draft.act(Action::Collect);
+    }
 }
 
 fn serving(context: &Context<'_>, until: Option<Mono>, held: Mono) -> Reason {

@@ -201,6 +201,14 @@ reasons! {
     AwaitingHandover { site: SiteId => "the holder", epoch: Epoch => "its epoch" } "TDM-1212"
         "asked to take over: waiting for {site} to give up epoch {epoch}, or for its right to end"
         "인수 요청을 받았습니다. 현재 사이트 {site}의 에포크 {epoch} 이양 또는 권한 만료를 기다립니다"
+    /// An old primary on its way to be a replica.
+    Reinstating { primary: SiteId => "the present primary", epoch: Epoch => "its epoch" } "TDM-1213"
+        "fenced: {primary} is primary in epoch {epoch}; this site is being made its replica again"
+        "차단됨: 주 사이트는 {primary}(에포크 {epoch})입니다. 이 사이트를 다시 복제본으로 만드는 중입니다"
+    /// An old primary with writes that nobody else has.
+    AwaitingReinstate { primary: SiteId => "the present primary", epoch: Epoch => "its epoch", lost: u32 => "transactions that it never got" } "TDM-1214"
+        "fenced: {primary} is primary in epoch {epoch} and never got {lost} transaction(s) of this site; they are in the ledger, `tandem reinstate` undoes them here"
+        "차단됨: 주 사이트는 {primary}(에포크 {epoch})입니다. 이 사이트의 트랜잭션 {lost}건이 전달되지 않아 원장에 보관되었습니다. `tandem reinstate`를 실행하면 이 사이트에서 되돌립니다"
 }
 
 impl Reason {

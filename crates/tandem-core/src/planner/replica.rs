@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::rules::{self, Rule};
 use super::{Action, Class, Context, Draft, Purpose, Reason, Request, SafetyRule, millis};
 use crate::authority::{Fence, Phase};
-use crate::database::SubscriptionSeen;
+use crate::database::{DatabaseSeen, Extent, GuardSeen, SubscriptionSeen};
 
 /// A disabled subscription is enabled again after this time only, so that the site's agents,
 /// which learn of each other's suspicion through the store, do not undo each other's stop.
@@ -35,8 +35,10 @@ pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
         .prepared
         .is_some_and(|prepared| prepared.epoch >= record.epoch);
     match (database.subscription, record.fence) {
-        (None, _) => fenced(context),
-        _ if opened_here && !off!(ForgetFence) => fenced(context),
+        (None, _) => rejoin(context, database, draft),
+        _ if (opened_here || database.diverged) && !off!(ForgetFence) => {
+            rejoin(context, database, draft)
+        }
         (Some(subscription), Some(fence)) if record.phase == Phase::Fenced => {
             act_on_fence(context, subscription, fence, draft)
         }
@@ -48,6 +50,39 @@ fn fenced(context: &Context<'_>) -> Reason {
     Reason::Fenced {
         primary: context.record.site,
         epoch: context.record.epoch,
+    }
+}
+
+/// An old primary follows the open site again: by itself if nothing was lost, else when a named
+/// person asked. A database that has seen a newer epoch than the record is left alone, since
+/// then the record is an old copy.
+fn rejoin(context: &Context<'_>, database: &DatabaseSeen, draft: &mut Draft) -> Reason {
+    let Context {
+        seen, now, record, ..
+    } = context;
+    let epoch = record.epoch;
+    let closed = |guard: GuardSeen| guard.remaining_ms == 0 && guard.epoch <= epoch;
+    let older = database.guard.is_none_or(closed)
+        && database.prepared.is_none_or(|found| found.epoch < epoch);
+    let held = record.phase == Phase::Open
+        && seen.authority.is_fresh(*now)
+        && !seen.authority.is_expired(*now)
+        && !context.class.is_suspect();
+    if !older || !held {
+        return fenced(context);
+    }
+    let extent = context.intent.reinstatement(context.own());
+    if let Some(lost) = database.lost.filter(|_| extent == Extent::Attach) {
+        return Reason::AwaitingReinstate {
+            primary: record.site,
+            epoch,
+            lost,
+        };
+    }
+    draft.act(Action::Reinstate { epoch, extent });
+    Reason::Reinstating {
+        primary: record.site,
+        epoch,
     }
 }
 

@@ -30,7 +30,7 @@ const STORE_REFUSED: &str = "TDM-1002";
 const INSERT: &str = "INSERT INTO contact (request_id, name, email) VALUES ($1, 'After the drill', 'after@example.com') RETURNING origin::text";
 const ROWS: &str =
     "SELECT request_id::text, origin::text FROM contact WHERE request_id::text LIKE $1";
-const BOUNDARY: &str = "SELECT boundary::text FROM tandem_local.promotion WHERE boundary IS NOT NULL ORDER BY epoch DESC LIMIT 1";
+const PROMOTED: &str = "SELECT epoch FROM tandem_local.promotion WHERE boundary IS NOT NULL AND from_site = $1::text ORDER BY epoch DESC LIMIT 1";
 
 /// Reads the surviving database, then does and looks at what the drill says.
 pub(super) async fn look(
@@ -107,13 +107,15 @@ async fn one(
     })
 }
 
-/// Every agent of the site says *fenced*, and none of its gates may write.
+/// Every agent of the site says *fenced* or *replica*, and none of its gates may write.
 async fn fenced(stage: &Stage, site: SiteId) -> Result<(bool, String), Error> {
     let begun = clock::now();
     loop {
         let roles = stage.roles(site).await;
         let open = stage.gates_that_may_write(site).await;
-        let all = !roles.is_empty() && roles.values().all(|role| role == "fenced");
+        // One that lost nothing follows again by itself.
+        let without = |role: &String| role == "fenced" || role == "replica";
+        let all = !roles.is_empty() && roles.values().all(without);
         let told: Vec<String> = roles
             .iter()
             .map(|(agent, role)| format!("{agent} says {role}"))
@@ -234,8 +236,7 @@ async fn until_forwarded(config: &Config, to: SiteId) -> (bool, String) {
     }
 }
 
-/// Looks above the boundary, that the new primary recorded, in the log of the
-/// returned one.
+/// Waits for the ledger that the new primary writes, and compares it with what is missing there.
 async fn find_missing(
     stage: &Stage,
     site: SiteId,
@@ -250,29 +251,48 @@ async fn find_missing(
         .map(|missing| missing.number)
         .collect();
     let client = open(writer, &stage.administrator(writer)).await?;
-    let boundary = client.query_opt(BOUNDARY, &[]).await;
-    let boundary =
-        boundary.map_err(|source| failed(writer, "read the recorded boundary", source))?;
-    let Some(boundary) = boundary.map(|row| row.get::<_, String>(0)) else {
+    let epoch = client.query_opt(PROMOTED, &[&site.as_str()]).await;
+    let epoch = epoch.map_err(|source| failed(writer, "read its promotions", source))?;
+    let Some(epoch) = epoch.map(|row| row.get::<_, i64>(0)) else {
         return Ok((missing.is_empty(), format!("{writer} recorded no boundary")));
     };
-    let lost = stage.lost_rows(site, &boundary).await?;
-    let listed: BTreeSet<u64> = lost.iter().filter_map(|row| numbered(row, mark)).collect();
+    let epoch = u64::try_from(epoch).unwrap_or_default();
+    let Some(changes) = ledger(stage, epoch).await? else {
+        return Ok((false, format!("{writer} wrote no ledger {epoch}")));
+    };
+    let listed: BTreeSet<u64> = changes
+        .iter()
+        .filter_map(|change| numbered(change, mark))
+        .collect();
+    let present: BTreeSet<u64> = observed.rows.iter().map(|row| row.number).collect();
     observed.found = missing.intersection(&listed).copied().collect();
+    let survived = listed.intersection(&present).count();
     let detail = format!(
-        "{} of {} missing acknowledged writes found in the log of {site} above {boundary}; {} rows of the drill stand there in all",
+        "{} of {} missing acknowledged writes are in ledger {epoch} of {site}; {} rows of the drill stand there in all, {survived} of them survived",
         observed.found.len(),
         missing.len(),
         listed.len()
     );
-    Ok((observed.found.len() == missing.len(), detail))
+    Ok((
+        observed.found.len() == missing.len() && survived == 0,
+        detail,
+    ))
 }
 
-/// The drill's number in a decoded row: `... request_id[text]:'drill-...-7' ...`.
-fn numbered(row: &str, mark: &Mark) -> Option<u64> {
-    let at = row.find(mark.prefix())?;
-    let rest = &row[at..];
-    mark.number(&rest[..rest.find('\'').unwrap_or(rest.len())])
+/// The survivor's agents write it when they reach the failed primary's server.
+async fn ledger(stage: &Stage, epoch: u64) -> Result<Option<Vec<serde_json::Value>>, Error> {
+    let begun = clock::now();
+    loop {
+        match stage.ledger(epoch).await? {
+            None if clock::now().since(begun) <= SETTLED => tokio::time::sleep(LOOK_AGAIN).await,
+            found => return Ok(found),
+        }
+    }
+}
+
+/// The drill's number of a lost row.
+fn numbered(change: &serde_json::Value, mark: &Mark) -> Option<u64> {
+    mark.number(change["row"]["request_id"].as_str()?)
 }
 
 async fn open(site: SiteId, config: &Config) -> Result<Client, Error> {
@@ -298,9 +318,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_from_decoded_rows_of_this_run_only() {
+    fn numbers_are_read_from_rows_of_this_run_only() {
         let mark = Mark::random();
-        let row = |id: &str| format!("id[bigint]:7 request_id[text]:'{id}' name[text]:'Contact'");
+        let row = |id: &str| serde_json::json!({ "row": { "request_id": id, "name": "Contact" } });
         assert_eq!(numbered(&row(&mark.id(12)), &mark), Some(12));
         assert_eq!(numbered(&row(&Mark::random().id(12)), &mark), None);
         assert_eq!(numbered(&row(mark.prefix()), &mark), None);

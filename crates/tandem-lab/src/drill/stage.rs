@@ -314,49 +314,28 @@ impl Stage {
         open
     }
 
-    /// Rows in `site`'s log above `boundary` that the other site never got, as
-    /// `tandem replication lost` lists them.
+    /// The rows of the ledger that was written for the promotion of `epoch`; absent until then.
     ///
     /// # Errors
-    /// If the command fails.
-    pub(super) async fn lost_rows(
-        &self,
-        site: SiteId,
-        boundary: &str,
-    ) -> Result<Vec<String>, Error> {
-        #[derive(Deserialize)]
-        struct Transaction {
-            changes: Vec<Change>,
-        }
-        #[derive(Deserialize)]
-        struct Change {
-            row: String,
-        }
+    /// If a command fails, or the failed primary's log could not be read.
+    pub(super) async fn ledger(&self, epoch: u64) -> Result<Option<Vec<serde_json::Value>>, Error> {
         let config = self.endpoints.config.display().to_string();
-        let site = site.to_string();
-        let args = [
-            "replication",
-            "lost",
-            "--config",
-            &config,
-            "--site",
-            &site,
-            "--boundary",
-            boundary,
-            "-o",
-            "json",
+        let epoch = epoch.to_string();
+        let list = ["ledger", "list", "-o", "json", "--config", &config];
+        let said = answer(&list).await?;
+        let ledgers = said["ledgers"].as_array().cloned().unwrap_or_default();
+        let ours = |found: &&serde_json::Value| found["ledger"]["epoch"].to_string() == epoch;
+        let Some(found) = ledgers.iter().find(ours) else {
+            return Ok(None);
+        };
+        if let Some(problem) = found["ledger"]["problem"].as_str() {
+            return Err(Error::NotReady(format!("ledger {epoch}: {problem}")));
+        }
+        let show = [
+            "ledger", "show", &epoch, "--reveal", "-o", "json", "--config", &config,
         ];
-        let said = own_command(&args).await?;
-        let listed: Vec<Transaction> =
-            serde_json::from_slice(&said).map_err(|error| Error::Command {
-                command: args.join(" "),
-                said: error.to_string(),
-            })?;
-        Ok(listed
-            .into_iter()
-            .flat_map(|lost| lost.changes)
-            .map(|change| change.row)
-            .collect())
+        let said = answer(&show).await?;
+        Ok(said["changes"].as_array().cloned())
     }
 
     /// What agents wrote down since `since` (seconds since 1970).
@@ -486,6 +465,15 @@ async fn own_command(args: &[&str]) -> Result<Vec<u8>, Error> {
                 .to_owned(),
         ))
     }
+}
+
+/// What a command says to programs.
+async fn answer(args: &[&str]) -> Result<serde_json::Value, Error> {
+    let said = own_command(args).await?;
+    serde_json::from_slice(&said).map_err(|error| Error::Command {
+        command: format!("tandem {}", args.join(" ")),
+        said: error.to_string(),
+    })
 }
 
 /// `tandem` beside the running program, which may be a test in `deps`.

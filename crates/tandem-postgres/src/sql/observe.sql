@@ -48,6 +48,9 @@ SELECT jsonb_build_object(
     'diverged', EXISTS (
         SELECT FROM tandem_local.promotion p JOIN tandem_local.lease l ON l.site = $1::text
          WHERE p.boundary IS NOT NULL AND l.epoch >= p.epoch),
+    'lost', (
+        SELECT r.lost FROM tandem_local.reinstatement r
+         WHERE r.done_at IS NULL AND r.repaired_at IS NULL AND r.lost > 0 ORDER BY r.epoch DESC LIMIT 1),
     'ledger_due', (
         SELECT max(p.epoch) FROM tandem_local.promotion p
          WHERE p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL AND p.from_site <> $1::text

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tandem_core::database::Extent;
 use tandem_core::model::Epoch;
 use tandem_postgres::ledger::{self, Class, Entry};
-use tandem_postgres::reinstate::{Extent, lend};
+use tandem_postgres::reinstate::lend;
 use tandem_postgres::{Database, Error};
 use tokio_postgres::Client;
 
@@ -116,6 +117,10 @@ async fn the_ledger_is_the_difference_and_the_way_back_copies_nothing() {
     assert!(
         matches!(unasked, Err(Error::LostWrites { lost: n }) if Some(n) == lost),
         "{unasked:?}"
+    );
+    assert_eq!(
+        aws.observe().await.expect("a look").lost,
+        lost.map(|n| n as u32)
     );
     let unlent = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
     assert!(matches!(unlent, Err(Error::Query { .. })), "{unlent:?}");

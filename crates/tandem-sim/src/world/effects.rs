@@ -123,6 +123,9 @@ impl World {
         action: &Action,
         ends: Mono,
     ) -> Result<u64, SqlError> {
+        if let Action::Reinstate { epoch, .. } = action {
+            return self.reattach(site, *epoch);
+        }
         let before = self.databases[site].lease;
         let number = self.databases[site].carry_out(action, self.sites[site], ends)?;
         match action {
@@ -131,6 +134,23 @@ impl World {
             _ => {}
         }
         Ok(number)
+    }
+
+    /// An old primary that lost nothing follows again, if it reaches the survivor.
+    fn reattach(&mut self, site: usize, epoch: Epoch) -> Result<u64, SqlError> {
+        let other = Self::other(site);
+        if !self.network.linked(site, other) || !self.databases[other].answers() {
+            return Err(SqlError::Refused);
+        }
+        let (first, second) = self.databases.split_at_mut(1);
+        let (own, survivor) = if site == 0 {
+            (&mut first[0], &second[0])
+        } else {
+            (&mut second[0], &first[0])
+        };
+        own.follow(survivor, epoch, self.at)?;
+        self.reached.reattached += 1;
+        Ok(0)
     }
 
     /// Signals every application session; an error while one is left, so that the next plan
@@ -201,6 +221,7 @@ fn shown(action: &Action) -> String {
         Action::Barrier { epoch: of } => format!("the last heartbeat {}", epoch(of)),
         Action::Prepare { epoch: of, .. } => format!("prepare for opening {}", epoch(of)),
         Action::Receive { .. } => "receive".into(),
+        Action::Reinstate { epoch: of, .. } => format!("follows again {}", epoch(of)),
         Action::StopReceiving => "stop receiving".into(),
         other => format!("{other:?}"),
     }

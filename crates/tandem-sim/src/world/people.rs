@@ -9,7 +9,7 @@ use tandem_core::planner::RequestKind;
 
 use super::World;
 use crate::clock::SECOND;
-use crate::database::{Database, Slot, Subscription, TABLES};
+use crate::database::{Database, Slot};
 use crate::event::Event;
 use crate::fault::{Fault, Kind};
 use crate::store;
@@ -97,16 +97,7 @@ impl World {
         self.databases[primary].subscription = None;
         let database = &mut self.databases[old];
         database.rows = rows;
-        database.journal.clear();
-        database.slot = None;
-        database.applied = None;
-        database.subscription = Some(Subscription {
-            enabled: true,
-            received: end,
-            applied: end,
-            half: false,
-            ready: TABLES,
-        });
+        database.follow_from(end);
         self.troubles.reinstate = false;
         self.reached.reinstated += 1;
         self.note(

@@ -114,7 +114,7 @@ impl World {
                 Action::Beat { .. } | Action::ArmGuard { .. } | Action::CloseGuard { .. } => {
                     quick.push(action);
                 }
-                Action::Receive { .. } => {
+                Action::Receive { .. } | Action::Reinstate { .. } => {
                     self.agents[index].done.relay_open = true;
                     slow.push(action);
                 }

@@ -23,11 +23,15 @@ pub(crate) mod init;
 #[cfg(feature = "runtime")]
 pub(crate) mod lab;
 #[cfg(feature = "runtime")]
+pub(crate) mod ledger;
+#[cfg(feature = "runtime")]
 pub(crate) mod moves;
 #[cfg(feature = "runtime")]
 pub(crate) mod network;
 #[cfg(feature = "runtime")]
 pub(crate) mod person;
+#[cfg(feature = "runtime")]
+pub(crate) mod reinstate;
 #[cfg(feature = "runtime")]
 pub(crate) mod replication;
 #[cfg(feature = "runtime")]

@@ -1,4 +1,4 @@
-//! `tandem replication`: set up replication between both databases, watch it, list what was lost.
+//! `tandem replication`: set up replication between both databases, and watch it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,8 +7,6 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use tandem_core::config::Config;
-use tandem_core::model::{Lsn, SiteId};
-use tandem_postgres::lost::{self, LostTransaction};
 use tandem_postgres::setup::{self, Options, Outcome};
 use tandem_postgres::status::{self, Direction, Status};
 
@@ -35,8 +33,6 @@ enum Verb {
     Setup(SetupArgs),
     /// Show each direction: slot, positions, subscription, lag in seconds and bytes
     Status(OutputArgs),
-    /// List what a failed primary had committed and the survivor never got; changes nothing
-    Lost(LostArgs),
 }
 
 #[derive(clap::Args)]
@@ -59,18 +55,6 @@ struct OutputArgs {
     output: Output,
 }
 
-#[derive(clap::Args)]
-struct LostArgs {
-    /// The old primary
-    #[arg(long)]
-    site: SiteId,
-    /// The position that the survivor recorded when it was promoted
-    #[arg(long)]
-    boundary: Lsn,
-    #[command(flatten)]
-    print: OutputArgs,
-}
-
 #[derive(Clone, Copy, Default, ValueEnum)]
 enum Output {
     /// For people.
@@ -90,7 +74,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.verb {
         Verb::Setup(args) => runtime.block_on(set_up(&config, args)),
         Verb::Status(args) => runtime.block_on(show_status(&config, args.output)),
-        Verb::Lost(args) => runtime.block_on(show_lost(&config, args)),
     }
 }
 
@@ -192,26 +175,4 @@ fn direction_table(direction: &Direction) -> Table {
 
 fn text<T: ToString>(value: Option<T>) -> Option<String> {
     value.map(|value| value.to_string())
-}
-
-async fn show_lost(config: &Config, args: LostArgs) -> anyhow::Result<ExitCode> {
-    let lost = lost::list(config, args.site, args.boundary).await?;
-    match args.print.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&lost)?),
-        Output::Table => print_lost(&lost),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn print_lost(lost: &[LostTransaction]) {
-    for transaction in lost {
-        println!(
-            "{} xid {} committed {}",
-            transaction.commit_end, transaction.xid, transaction.committed_at
-        );
-        for change in &transaction.changes {
-            println!("  {} {} {}", change.op, change.table, change.row);
-        }
-    }
-    println!("{} transaction(s) above the boundary", lost.len());
 }

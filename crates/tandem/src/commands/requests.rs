@@ -97,6 +97,17 @@ pub(crate) fn words(kind: RequestKind, language: Language) -> String {
                 format!("강제 전환: {to}{loss_ko}"),
             )
         }
+        RequestKind::Reinstate { site, copy } => {
+            let (how, how_ko) = if copy {
+                (" by a full copy", ", 전체 복사")
+            } else {
+                ("", "")
+            };
+            (
+                format!("reinstate {site}{how}"),
+                format!("복귀: {site}{how_ko}"),
+            )
+        }
         RequestKind::DisarmGuard { site } => (
             format!("guard of {site} disarmed"),
             format!("가드 해제: {site}"),

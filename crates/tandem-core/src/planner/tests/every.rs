@@ -9,7 +9,7 @@ use super::world::{policy, site};
 use crate::authority::promise::Question;
 use crate::authority::{Authority, Exposure, Fence, LastOpen, Phase, Record};
 use crate::config::Mode;
-use crate::database::{DatabaseSeen, Prepared};
+use crate::database::{DatabaseSeen, Extent, Prepared};
 use crate::model::{Epoch, Lsn};
 use crate::planner::{
     Action, Class, Language, Look, OtherEnd, Plan, Purpose, Report, RequestKind, SiteHealth,
@@ -100,6 +100,15 @@ fn databases() -> Vec<Option<DatabaseSeen>> {
         }),
         ..database(Some(ready()))
     };
+    let diverged = DatabaseSeen {
+        diverged: true,
+        ..database(Some(ready()))
+    };
+    let lossy = DatabaseSeen {
+        lost: Some(7),
+        ledger_due: Some(Epoch(1)),
+        ..database(None)
+    };
     let mut copying = ready();
     copying.tables_ready = 1;
     [
@@ -108,11 +117,13 @@ fn databases() -> Vec<Option<DatabaseSeen>> {
         Some(database(Some(ready()))),
         Some(database(Some(copying))),
         Some(prepared),
+        Some(diverged),
+        Some(lossy),
     ]
     .into()
 }
 
-fn requests() -> [Option<RequestKind>; 6] {
+fn requests() -> [Option<RequestKind>; 7] {
     let to = site("gcp");
     let failover = |accept_loss| RequestKind::Failover { to, accept_loss };
     [
@@ -122,6 +133,10 @@ fn requests() -> [Option<RequestKind>; 6] {
         Some(RequestKind::Switchover { to }),
         Some(failover(false)),
         Some(failover(true)),
+        Some(RequestKind::Reinstate {
+            site: to,
+            copy: false,
+        }),
     ]
 }
 
@@ -239,8 +254,17 @@ fn is_safe(scene: &Scene, action: &Action, report: &Report, plan: &Plan) -> bool
         Action::Prepare { .. } => own && record.phase == Phase::Claimed,
         Action::CloseGuard { epoch } => *epoch == plan.epoch,
         Action::Receive { .. } => !own,
+        Action::Reinstate { extent, .. } => {
+            let asked = kinds(scene).any(|kind| matches!(kind, RequestKind::Reinstate { .. }));
+            !own && record.phase == Phase::Open && (asked || *extent == Extent::Attach)
+        }
+        Action::Collect => own && record.phase == Phase::Open,
         Action::StopReceiving | Action::AskOtherEnd | Action::LeadAtWitness => true,
     }
+}
+
+fn kinds(scene: &Scene) -> impl Iterator<Item = RequestKind> + '_ {
+    scene.intent.requests.iter().map(|request| request.kind)
 }
 
 fn may_write(scene: &Scene, purpose: Purpose, report: &Report) -> bool {
@@ -248,7 +272,7 @@ fn may_write(scene: &Scene, purpose: Purpose, report: &Report) -> bool {
     let own = record.site == scene.place.site;
     let unbound = view.start_wait_left(NOW).is_zero() && view.promise_left(NOW).is_zero();
     let expired = view.is_expired(NOW);
-    let kinds = || scene.intent.requests.iter().map(|request| request.kind);
+    let kinds = || kinds(scene);
     let forced = kinds().any(|kind| matches!(kind, RequestKind::Failover { .. }));
     let lossy = kinds().any(|kind| {
         matches!(

@@ -106,6 +106,7 @@ pub(super) fn database(subscription: Option<SubscriptionSeen>) -> DatabaseSeen {
         }),
         schema_hash: Some("same".into()),
         prepared: None,
+        ..DatabaseSeen::default()
     }
 }
 

@@ -391,6 +391,7 @@ impl World {
             applied: database.applied,
             schema_hash: Some("same".into()),
             prepared: database.prepared,
+            ..DatabaseSeen::default()
         })
     }
 
@@ -507,6 +508,8 @@ impl World {
                 (database.guard, database.closed) = (None, Some(*epoch));
                 self.agents[index].done.closed = Some(*epoch);
             }
+            // Both sides of a way back: the simulator's business.
+            Action::Reinstate { .. } | Action::Collect => {}
             Action::EndSessions { epoch } => {
                 let done = &mut self.agents[index].done;
                 done.emptied = Some(*epoch).filter(|_| done.closed == Some(*epoch));
