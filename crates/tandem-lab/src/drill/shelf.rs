@@ -44,6 +44,7 @@ built_in! {
     "agent-dead-one",
     "agent-dead-both",
     "clock-jump",
+    "switchover",
 }
 
 /// The drill called `name`, or the one in the file `name` if that ends in `.toml`.

@@ -324,6 +324,13 @@ fn print_reports(plan: &Plan, reports: &[Report]) {
 
 fn print_report(report: &Report) {
     print_timeline(report);
+    for moved in &report.moves {
+        let pause = moved.pause.map(|pause| pause.length().as_secs_f64());
+        let pause = pause.map_or("not measured".to_owned(), |pause| format!("{pause:.3} s"));
+        let took = moved.asked.length().as_secs_f64();
+        let action = &moved.action;
+        println!("  {action}: told after {took:.2} s, writes paused for {pause}");
+    }
     let mut table = plain();
     table.set_header(["condition", "value", "must", ""]);
     for judged in &report.verdict.conditions {

@@ -349,6 +349,9 @@ async fn own(base_port: u16, up: &Up, stand: Option<Stand>) -> anyhow::Result<Ex
     let status = lab.status();
     let hint = from_where(&status);
     say(&format!("{READY}: clients go to {}{hint}", status.edge));
+    for line in for_a_person(&status) {
+        say(&line);
+    }
     say("status: `tandem lab status`; the end: `tandem lab down`");
     if up.owner {
         let_go_of_output().context("the output of the command in the foreground is not let go")?;
@@ -482,6 +485,9 @@ fn print_status(status: &Status) {
     println!("clients   {}{}", status.edge, from_where(status));
     println!("config    {}", status.config.display());
     println!("logs      {}", status.folder.join("logs").display());
+    for line in for_a_person(status) {
+        println!("{line}");
+    }
     for process in &status.processes {
         let state = match &process.state {
             ProcessState::Running => "running".to_owned(),
@@ -497,6 +503,23 @@ fn print_status(status: &Status) {
     for link in &status.links {
         println!("{}-{}: {}", link.from, link.to, shape(&link.shape));
     }
+}
+
+/// How a person who may change something uses the lab's access token.
+fn for_a_person(status: &Status) -> [String; 2] {
+    let Status {
+        token_file,
+        config,
+        cluster,
+        ..
+    } = status;
+    [
+        format!("person    export TANDEM_TOKEN_FILE={}", token_file.display()),
+        format!(
+            "          tandem switchover --to gcp --reason test --config {} --confirm {cluster}",
+            config.display()
+        ),
+    ]
 }
 
 /// Who stands outside the namespaces cannot reach what is inside.
