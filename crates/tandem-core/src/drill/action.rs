@@ -209,6 +209,14 @@ impl Action {
         }
     }
 
+    /// Whether it only sets the scene: recovery is not counted from it.
+    pub fn is_preparation(&self) -> bool {
+        matches!(
+            self,
+            Self::Sql { .. } | Self::LargeTransaction { .. } | Self::WaitReplicating { .. }
+        )
+    }
+
     /// Whether a person moves the right to write with it, so that the pause of writes is counted.
     pub fn is_move(&self) -> bool {
         let expected = match self {

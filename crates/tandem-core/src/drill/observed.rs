@@ -85,9 +85,13 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// T0: the moment before the first injection began.
+    /// T0: the moment before the first injection began that does more than to set the scene; the
+    /// first of all if there is none.
     pub fn fault(&self) -> Option<Mono> {
-        self.injected.first().map(|injected| injected.window.from)
+        let real = |injected: &&Injected| !injected.action.is_preparation();
+        let first = self.injected.iter().find(real);
+        let first = first.or(self.injected.first());
+        first.map(|injected| injected.window.from)
     }
 
     /// The moments of the run.
