@@ -67,6 +67,13 @@ pub enum Action {
         #[serde(default)]
         towards: Option<SiteId>,
     },
+    /// Let fewer bytes through each way of a link.
+    SlowLink {
+        /// As in the lab.
+        link: String,
+        /// Bytes per second; 0 = all.
+        bytes_per_second: u64,
+    },
     /// Mend a link.
     HealLink {
         /// As in the lab.
@@ -196,6 +203,7 @@ impl Action {
             Self::StartSite { .. }
             | Self::StartProcess { .. }
             | Self::Thaw { .. }
+            | Self::SlowLink { .. }
             | Self::HealLink { .. }
             | Self::HealSite { .. }
             | Self::MoveLeader { .. }
@@ -213,7 +221,10 @@ impl Action {
     pub fn is_preparation(&self) -> bool {
         matches!(
             self,
-            Self::Sql { .. } | Self::LargeTransaction { .. } | Self::WaitReplicating { .. }
+            Self::Sql { .. }
+                | Self::SlowLink { .. }
+                | Self::LargeTransaction { .. }
+                | Self::WaitReplicating { .. }
         )
     }
 
@@ -258,6 +269,10 @@ impl fmt::Display for Action {
                     None => write!(f, "cut link {link} {how}"),
                 }
             }
+            Self::SlowLink {
+                link,
+                bytes_per_second,
+            } => write!(f, "let {bytes_per_second} bytes/s through link {link}"),
             Self::HealLink { link } => write!(f, "mend link {link}"),
             Self::Isolate { site, how } if *how == CutHow::Drop => {
                 write!(f, "cut {site} from everybody silently")

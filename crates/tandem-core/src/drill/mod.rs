@@ -28,8 +28,8 @@ pub mod verdict;
 #[cfg(test)]
 mod transcript;
 
-pub use bound::Bound;
 pub use action::{Action, Aftermath};
+pub use bound::Bound;
 pub use file::{Condition, Drill, FileError, InsideLoad, Load, Phases, Statement, Step};
 pub use history::{Kind, Origin, Outcome, Request, Row};
 pub use inside::{Door, Inside};

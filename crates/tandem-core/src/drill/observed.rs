@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::curves::quantile;
 use super::action::{Action, Aftermath};
+use super::curves::quantile;
 use super::file::Drill;
 use super::history::{Kind, Origin, Request, Row};
 use super::inside::Inside;

@@ -31,7 +31,11 @@ pub struct Moved {
 impl Observed {
     /// Every move of a person, in order.
     pub fn moves(&self) -> Vec<Moved> {
-        let moves: Vec<&Injected> = self.injected.iter().filter(|i| i.action.is_move()).collect();
+        let moves: Vec<&Injected> = self
+            .injected
+            .iter()
+            .filter(|i| i.action.is_move())
+            .collect();
         let answers = self.acknowledged_at();
         let ends = moves.iter().skip(1).map(|next| next.window.from);
         let ends = ends.chain([self.ended]);

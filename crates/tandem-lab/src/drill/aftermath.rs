@@ -6,7 +6,7 @@ use std::time::Duration;
 use tandem_core::drill::observed::{Finding, Observed};
 use tandem_core::drill::{Action, Aftermath, Drill, Origin, Row};
 use tandem_core::model::SiteId;
-use tandem_core::planner::{Rule, SafetyRule};
+use tandem_core::planner::SafetyRule;
 use tokio_postgres::{Config, NoTls};
 
 use super::client::Mark;
@@ -141,15 +141,21 @@ fn large_rows(drill: &Drill) -> u64 {
 /// An agent of the site said that `rule` stands in the way.
 fn named(watching: &Watching, site: SiteId, rule: SafetyRule) -> (bool, String) {
     let heard = watching.heard();
-    let stands = |seen: &&Sighting| {
+    let failed = |seen: &Sighting| -> Vec<SafetyRule> {
         let report = seen.report.as_ref();
         let rules = report.map_or(&[][..], |report| &report.rules);
-        seen.site == site && rules.contains(&Rule { rule, passed: false })
+        let failed = rules.iter().filter(|rule| !rule.passed);
+        failed.map(|rule| rule.rule).collect()
     };
-    match heard.sightings.iter().find(stands) {
+    let stands = |seen: &&Sighting| seen.site == site && failed(seen).contains(&rule);
+    // The clearest word: at the beginning other rules stand in the way as well.
+    let told = heard.sightings.iter().filter(stands);
+    match told.min_by_key(|seen| failed(seen).len()) {
         Some(seen) => {
             let said = seen.report.as_ref().map_or("", |report| &report.en);
-            (true, format!("{} said: {said}", seen.agent))
+            let failed = failed(seen);
+            let told = format!("{} said: {said}; what failed: {failed:?}", seen.agent);
+            (true, told)
         }
         None => (
             false,
@@ -159,11 +165,7 @@ fn named(watching: &Watching, site: SiteId, rule: SafetyRule) -> (bool, String) 
 }
 
 /// A command prints all of `says`.
-async fn said(
-    stage: &Stage,
-    command: &[String],
-    says: &[String],
-) -> Result<(bool, String), Error> {
+async fn said(stage: &Stage, command: &[String], says: &[String]) -> Result<(bool, String), Error> {
     let config = stage.config_file();
     let mut args: Vec<&str> = command.iter().map(String::as_str).collect();
     args.extend(["--config", &config]);

@@ -21,10 +21,12 @@ const BOUND: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// The site's own heartbeat as a database has it, and the newest epoch that its guard knows.
-const HEARTBEAT: &str = "SELECT h.epoch, h.seq, coalesce((SELECT max(l.epoch) FROM tandem_local.lease l), 0)
+const HEARTBEAT: &str =
+    "SELECT h.epoch, h.seq, coalesce((SELECT max(l.epoch) FROM tandem_local.lease l), 0)
     FROM tandem.heartbeat h WHERE h.site = $1";
 
-const FOLLOWS: &str = "SELECT count(*) > 0 FROM pg_stat_subscription WHERE pid IS NOT NULL AND relid IS NULL";
+const FOLLOWS: &str =
+    "SELECT count(*) > 0 FROM pg_stat_subscription WHERE pid IS NOT NULL AND relid IS NULL";
 
 const SIZE: &str = "SELECT pg_relation_size('public.contact')";
 
@@ -34,7 +36,8 @@ const LARGE: &str = "large-";
 const INSERT_LARGE: &str = "INSERT INTO contact (request_id, name, email, note)
     SELECT 'large-' || n, 'Large', 'large@example.com', repeat('x', 200) FROM generate_series(1, $1::bigint) AS n";
 
-const SEQUENCES: &str = "SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences
+const SEQUENCES: &str =
+    "SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences
     WHERE schemaname NOT LIKE 'tandem%' AND last_value IS NOT NULL";
 
 pub(super) async fn open(site: SiteId, config: &Config) -> Result<Client, Error> {
@@ -62,12 +65,7 @@ pub(super) fn failed(
 ///
 /// # Errors
 /// If the database cannot be reached; what it refuses is the answer.
-pub(super) async fn run(
-    stage: &Stage,
-    site: SiteId,
-    sql: &str,
-    wait: bool,
-) -> Result<Told, Error> {
+pub(super) async fn run(stage: &Stage, site: SiteId, sql: &str, wait: bool) -> Result<Told, Error> {
     let client = open(site, &stage.administrator(site)).await?;
     if wait {
         let ended = client.batch_execute(sql).await;

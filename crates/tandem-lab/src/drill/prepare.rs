@@ -51,7 +51,9 @@ pub(super) async fn ready(stage: &Stage, drill: &Drill, tell: Tell<'_>) -> Resul
         let told = databases::run(stage, statement.site, &statement.sql, true).await?;
         if !told.as_expected {
             let (site, said) = (statement.site, told.said);
-            return Err(Error::NotReady(format!("the setup at {site} failed: {said}")));
+            return Err(Error::NotReady(format!(
+                "the setup at {site} failed: {said}"
+            )));
         }
     }
     tell(&Progress::Phase(format!(

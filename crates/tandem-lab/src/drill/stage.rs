@@ -16,9 +16,9 @@ use tandem_core::model::SiteId;
 use tandem_core::wire::Writer;
 use tokio_postgres::Config;
 
+use super::command::{LIST, own_command, told};
 use super::inside::Way;
 use super::observe::Watched;
-use super::command::{LIST, own_command, told};
 use super::{Error, circumstances, client, databases, journal, person};
 use crate::lab::{Endpoints, Lab, NetworkKind, SiteEndpoints};
 use crate::links::{Cut, Shape};
@@ -133,6 +133,12 @@ impl Stage {
             Action::RestartProcess { process } => lab.restart_process(process).await?,
             Action::Freeze { process } => lab.freeze(process).await?,
             Action::Thaw { process } => lab.thaw(process).await?,
+            Action::SlowLink {
+                link,
+                bytes_per_second,
+            } => lab
+                .link(link)?
+                .capacity((*bytes_per_second > 0).then_some(*bytes_per_second))?,
             Action::HealLink { link } => lab.link(link)?.heal()?,
             Action::CutLink { link, how, towards } => match towards {
                 Some(place) => lab.link(link)?.cut_towards(*place, cut(*how))?,

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tandem_core::config::{
-    Access, AccessToken, Agent, AuthorityPolicy, Config, Database, DetectionPolicy, ExposurePolicy, Gate, Mode,
-    Policy, Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
+    Access, AccessToken, Agent, AuthorityPolicy, Config, Database, DetectionPolicy, ExposurePolicy,
+    Gate, Mode, Policy, Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
 };
 
 use super::layout::{AgentPorts, GatePorts, Layout, SitePorts, outside, place, witness};

@@ -118,6 +118,8 @@ enum Benchmark {
     Failover,
     /// Never two writers: isolated sites, frozen processes, a stale store; a quarter of the runs for the rest
     Authority,
+    /// Planned moves there and back; a quarter of the runs for a database's own troubles
+    Postgres,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -255,6 +257,7 @@ async fn benchmark(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let (subject, name) = match args.what {
         Benchmark::Failover => (Subject::Failover, "failover"),
         Benchmark::Authority => (Subject::Authority, "authority"),
+        Benchmark::Postgres => (Subject::Postgres, "postgres"),
     };
     let wish = Wish {
         subject,

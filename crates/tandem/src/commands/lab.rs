@@ -348,10 +348,11 @@ async fn own(base_port: u16, up: &Up, stand: Option<Stand>) -> anyhow::Result<Ex
     };
     let status = lab.status();
     let hint = from_where(&status);
-    say(&format!("{READY}: clients go to {}{hint}", status.edge));
+    // The command in the foreground returns at the line that says so.
     for line in for_a_person(&status) {
         say(&line);
     }
+    say(&format!("{READY}: clients go to {}{hint}", status.edge));
     say("status: `tandem lab status`; the end: `tandem lab down`");
     if up.owner {
         let_go_of_output().context("the output of the command in the foreground is not let go")?;
@@ -514,7 +515,10 @@ fn for_a_person(status: &Status) -> [String; 2] {
         ..
     } = status;
     [
-        format!("person    export TANDEM_TOKEN_FILE={}", token_file.display()),
+        format!(
+            "person    export TANDEM_TOKEN_FILE={}",
+            token_file.display()
+        ),
         format!(
             "          tandem switchover --to gcp --reason test --config {} --confirm {cluster}",
             config.display()

@@ -4,9 +4,9 @@
 //! Written by hand and not by a template engine: the page is a list of small
 //! functions over the report, and the compiler checks every field.
 
-use tandem_core::drill::verdict::{Judged, Result as Outcome};
 use tandem_core::drill::observed::Told;
 use tandem_core::drill::timing::Window;
+use tandem_core::drill::verdict::{Judged, Result as Outcome};
 use tandem_core::drill::{Aftermath, Measure, Moved};
 use tandem_core::model::Mono;
 
