@@ -1,6 +1,6 @@
 //! Whole drills with real processes: lose a cloud that had lost its wire before, cut one off
-//! with its clients in it, bring the store back from an old disk; and account for every
-//! acknowledged write. Only what may never happen is judged here; how long it took is a matter
+//! with its clients in it, bring the store back from an old disk, move the writes as a person;
+//! and account for every acknowledged write. Only what may never happen is judged here; how long it took is a matter
 //! of `make demo` and of the benchmarks.
 
 use std::path::Path;
@@ -88,6 +88,29 @@ async fn a_primary_that_is_cut_off_with_its_clients_is_no_second_writer() {
     for measure in [Measure::ReturnedFenced, Measure::RefusedDirect] {
         assert_eq!(value(&report, measure), Some(1.0), "{}", measure.name());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_moves_the_writes_and_nothing_is_lost() {
+    let _alone = STAGE.lock().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut plan = plan("switchover", 25, folder.path());
+    plan.drill.steps.truncate(1);
+    let report = run(&plan).await;
+    for (measure, expected) in [
+        (Measure::StepsFailed, 0.0),
+        (Measure::Missing, 0.0),
+        (Measure::Promotions, 1.0),
+    ] {
+        assert_eq!(
+            value(&report, measure),
+            Some(expected),
+            "{}",
+            measure.name()
+        );
+    }
+    assert_eq!(report.moves.len(), 1);
+    assert!(report.moves[0].pause.is_some(), "writes went on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! A whole lab: up, faults, reset, down. Real servers and the built binaries.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -53,6 +55,11 @@ fn state(lab: &Lab, process: &str) -> ProcessState {
     found.expect("a process of the lab").state
 }
 
+fn mode(path: &Path) -> u32 {
+    let about = std::fs::metadata(path).expect("the file is there");
+    about.permissions().mode() & 0o777
+}
+
 async fn answers(url: &str) -> bool {
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -73,6 +80,8 @@ async fn a_lab_comes_up_obeys_and_leaves_nothing() {
     let folder = endpoints.folder.clone();
     assert!(answers(&format!("{}/health", endpoints.edge)).await);
     assert!(lab.status().links.is_empty(), "all as at the start");
+    assert_eq!(mode(&lab.status().token_file), 0o600, "the person's secret");
+    assert_eq!(lab.status().token_file, endpoints.token_file);
 
     lab.freeze("aws.crm-1").await.unwrap();
     assert_eq!(state(&lab, "aws.crm-1"), ProcessState::Frozen);

@@ -8,11 +8,11 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::action::{Action, Aftermath, LARGE_ROWS_MAX};
 use super::bound::Bound;
 use super::measure::Measure;
 use crate::model::SiteId;
@@ -67,6 +67,9 @@ pub struct Drill {
     /// Clients inside the sites, at every door of each; none if absent.
     #[serde(default)]
     pub inside: Option<InsideLoad>,
+    /// What is made in the databases before the load, while nothing is measured, in order.
+    #[serde(default)]
+    pub setup: Vec<Statement>,
     /// What is injected, in order.
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
@@ -76,6 +79,16 @@ pub struct Drill {
     /// What decides the verdict.
     #[serde(rename = "must")]
     pub musts: Vec<Condition>,
+}
+
+/// SQL of a database's administrator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// The database.
+    pub site: SiteId,
+    /// One or more statements.
+    pub sql: String,
 }
 
 /// How long load runs around the first fault.
@@ -153,185 +166,6 @@ pub struct Step {
     /// What is done.
     #[serde(flatten)]
     pub action: Action,
-}
-
-/// Something that a person could do to two clouds with an axe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Action {
-    /// Kill every process of a site at once (power loss).
-    KillSite {
-        /// The site.
-        site: SiteId,
-    },
-    /// Start every process of a site.
-    StartSite {
-        /// The site.
-        site: SiteId,
-    },
-    /// Kill one process (kill -9).
-    KillProcess {
-        /// As in the lab: `aws.crm-1`.
-        process: String,
-    },
-    /// Start one process.
-    StartProcess {
-        /// As in the lab.
-        process: String,
-    },
-    /// Stop one process politely and start it again.
-    RestartProcess {
-        /// As in the lab.
-        process: String,
-    },
-    /// Stop a process without telling it (SIGSTOP).
-    Freeze {
-        /// As in the lab.
-        process: String,
-    },
-    /// Let a frozen process go on (SIGCONT).
-    Thaw {
-        /// As in the lab.
-        process: String,
-    },
-    /// Cut a link between two places.
-    CutLink {
-        /// As in the lab: `aws-gcp`.
-        link: String,
-        /// Silently, or with a reset.
-        how: CutHow,
-        /// The direction that is cut; both if absent.
-        #[serde(default)]
-        towards: Option<SiteId>,
-    },
-    /// Mend a link.
-    HealLink {
-        /// As in the lab.
-        link: String,
-    },
-    /// Cut a place from everybody else; what is inside lives on, with its clients.
-    Isolate {
-        /// A site or the witness.
-        site: SiteId,
-        /// Silently, or with a reset.
-        how: CutHow,
-    },
-    /// Mend every link of a place.
-    HealSite {
-        /// A site or the witness.
-        site: SiteId,
-    },
-    /// Make the store's member at a place the leader.
-    MoveLeader {
-        /// A site or the witness.
-        to: SiteId,
-    },
-    /// Copy the disk of every member of the store, one after the other.
-    CopyStores {},
-    /// Kill every member of the store and start it on the disk that was copied.
-    RestoreStores {},
-    /// Start one of our own processes anew with another time since boot than the machine's.
-    RestartWithClock {
-        /// As in the lab.
-        process: String,
-        /// How much more time since boot it sees, in seconds.
-        ahead_s: i64,
-    },
-}
-
-/// How a link is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CutHow {
-    /// Bytes vanish, nobody is told.
-    Drop,
-    /// Connections are reset.
-    Reset,
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::KillSite { site } => write!(f, "kill everything of {site}"),
-            Self::StartSite { site } => write!(f, "start {site} again"),
-            Self::KillProcess { process } => write!(f, "kill {process}"),
-            Self::StartProcess { process } => write!(f, "start {process}"),
-            Self::RestartProcess { process } => write!(f, "restart {process}"),
-            Self::Freeze { process } => write!(f, "freeze {process}"),
-            Self::Thaw { process } => write!(f, "let {process} go on"),
-            Self::CutLink { link, how, towards } => {
-                let how = if *how == CutHow::Drop {
-                    "silently"
-                } else {
-                    "with a reset"
-                };
-                match towards {
-                    Some(site) => write!(f, "cut link {link} towards {site} {how}"),
-                    None => write!(f, "cut link {link} {how}"),
-                }
-            }
-            Self::HealLink { link } => write!(f, "mend link {link}"),
-            Self::Isolate { site, how } if *how == CutHow::Drop => {
-                write!(f, "cut {site} from everybody silently")
-            }
-            Self::Isolate { site, .. } => write!(f, "cut {site} from everybody with resets"),
-            Self::HealSite { site } => write!(f, "mend every link of {site}"),
-            Self::MoveLeader { to } => write!(f, "make the store's member at {to} the leader"),
-            Self::CopyStores {} => f.write_str("copy the disks of the store"),
-            Self::RestoreStores {} => f.write_str("start the store on the copied disks"),
-            Self::RestartWithClock { process, ahead_s } => {
-                write!(
-                    f,
-                    "restart {process} with a clock that is {ahead_s} s ahead"
-                )
-            }
-        }
-    }
-}
-
-/// What is done and looked at when the load has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Aftermath {
-    /// Start every process of a dead site again.
-    StartSite {
-        /// The site.
-        site: SiteId,
-    },
-    /// Mend every link of a place.
-    HealSite {
-        /// A site or the witness.
-        site: SiteId,
-    },
-    /// Every agent must refuse the store, and say so.
-    ExpectStoreRefused {},
-    /// The returned site must come back without the right to write.
-    ExpectFenced {
-        /// The site.
-        site: SiteId,
-    },
-    /// The application's role must be refused by the site's own database.
-    ExpectRefusedDirect {
-        /// The site.
-        site: SiteId,
-    },
-    /// The site's gates must refuse write sessions that other gates forward to it.
-    ExpectRefusedAtGate {
-        /// The site.
-        site: SiteId,
-    },
-    /// A write through the site's gate must end in the other site's database.
-    ExpectForwarded {
-        /// The site whose gate is used.
-        site: SiteId,
-        /// The site whose database must have written it.
-        to: SiteId,
-    },
-    /// Look on the returned site for each acknowledged write that is missing.
-    FindMissing {
-        /// The site.
-        site: SiteId,
-    },
 }
 
 /// One figure and what it must be.
@@ -476,6 +310,13 @@ impl Drill {
             .in_series
             .map_or(self.after_s, |phases| phases.after_s.min(self.after_s));
         let end_ms = u64::from(shortest) * 1_000;
+        let large = self.steps.iter().filter_map(|step| match step.action {
+            Action::LargeTransaction { rows, .. } if !(2..=LARGE_ROWS_MAX).contains(&rows) => {
+                let action = &step.action;
+                Some(format!("step `{action}`: write 2 to {LARGE_ROWS_MAX} rows"))
+            }
+            _ => None,
+        });
         let late = self
             .steps
             .iter()
@@ -496,7 +337,7 @@ impl Drill {
                     pair[1].action
                 )
             });
-        late.chain(unordered).collect()
+        late.chain(unordered).chain(large).collect()
     }
 
     fn condition_faults(&self) -> Vec<String> {

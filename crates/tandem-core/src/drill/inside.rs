@@ -11,7 +11,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{Action, Drill};
+use super::action::Action;
+use super::file::Drill;
 use super::history::Request;
 use super::measure::Measure;
 use super::observed::{Observed, Values};
@@ -115,6 +116,7 @@ mod tests {
         Injected {
             action,
             window: Window { from: at, to: at },
+            told: None,
         }
     }
 
@@ -183,7 +185,7 @@ mod tests {
         let gcp = ("gcp.crm-1", Door::Application);
         let cut = Action::Isolate {
             site,
-            how: super::super::file::CutHow::Drop,
+            how: super::super::action::CutHow::Drop,
         };
         let observed = Observed {
             inside: inside(text, &[aws, aws, gcp, aws]),

@@ -111,6 +111,16 @@ measures! {
     VisibilityP99 = "visibility_p99_s", "s";
     /// Rows that the other site never showed.
     NotVisible = "not_visible", "";
+    /// Longest time between two acknowledged writes from a person's move on, over all moves of the run.
+    WritePause = "write_pause_s", "s";
+    /// The same for the first move.
+    WritePauseFirst = "write_pause_first_s", "s";
+    /// The same for the last move.
+    WritePauseLast = "write_pause_last_s", "s";
+    /// Steps that did not end as the file says, or only after the load.
+    StepsFailed = "steps_failed", "";
+    /// Looks after the load that did not show what they must.
+    LooksFailed = "looks_failed", "";
     /// 1 if the returned site came back without the right to write.
     ReturnedFenced = "returned_fenced", "";
     /// 1 if the returned site's database refused the application's direct write.
@@ -131,6 +141,9 @@ impl Measure {
                 | Self::Rto
                 | Self::Recovery
                 | Self::LastFailedWrite
+                | Self::WritePause
+                | Self::WritePauseFirst
+                | Self::WritePauseLast
                 | Self::P50
                 | Self::P95
                 | Self::VisibilityP50

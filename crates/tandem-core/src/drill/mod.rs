@@ -1,6 +1,6 @@
 //! Drills: an experiment with a hypothesis, a history, and a verdict.
 //!
-//! A drill file says what is broken, when, under which load, and what must
+//! A drill file says what is broken ([`action`]), when, under which load, and what must
 //! hold ([`file`]). Whoever runs it (the lab with real processes, the
 //! simulator with virtual time) hands back what outside clients saw
 //! ([`history`]); from that alone come the moments T0..T7 ([`timing`]), the
@@ -11,6 +11,7 @@
 //! reports only *name* phases; recovery is what clients measured.
 //! Refused: a passed evaluation of the plan as a passed drill.
 
+pub mod action;
 pub mod bound;
 pub mod curves;
 pub mod file;
@@ -19,6 +20,7 @@ pub mod inside;
 pub mod measure;
 pub mod observed;
 pub mod oracle;
+pub mod pause;
 pub mod schedule;
 pub mod timing;
 pub mod verdict;
@@ -26,12 +28,14 @@ pub mod verdict;
 #[cfg(test)]
 mod transcript;
 
+pub use action::{Action, Aftermath};
 pub use bound::Bound;
-pub use file::{Action, Aftermath, Condition, Drill, FileError, InsideLoad, Load, Phases, Step};
+pub use file::{Condition, Drill, FileError, InsideLoad, Load, Phases, Statement, Step};
 pub use history::{Kind, Origin, Outcome, Request, Row};
 pub use inside::{Door, Inside};
 pub use measure::Measure;
 pub use observed::{Finding, Injected, Observed};
 pub use oracle::Oracle;
+pub use pause::Moved;
 pub use timing::Timing;
 pub use verdict::Verdict;

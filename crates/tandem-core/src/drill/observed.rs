@@ -7,8 +7,9 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::action::{Action, Aftermath};
 use super::curves::quantile;
-use super::file::{Action, Aftermath, Drill};
+use super::file::Drill;
 use super::history::{Kind, Origin, Request, Row};
 use super::inside::Inside;
 use super::measure::Measure;
@@ -27,6 +28,18 @@ pub struct Injected {
     pub action: Action,
     /// Begun and finished.
     pub window: Window,
+    /// How it ended, for a step that can end otherwise than the file says.
+    #[serde(default)]
+    pub told: Option<Told>,
+}
+
+/// How a person's step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whether it ended as the file says, in time.
+    pub as_expected: bool,
+    /// What was said, in one line.
+    pub said: String,
 }
 
 /// One look after the load, and what it showed.
@@ -72,9 +85,13 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// T0: the moment before the first injection began.
+    /// T0: the moment before the first injection began that does more than to set the scene; the
+    /// first of all if there is none.
     pub fn fault(&self) -> Option<Mono> {
-        self.injected.first().map(|injected| injected.window.from)
+        let real = |injected: &&Injected| !injected.action.is_preparation();
+        let first = self.injected.iter().find(real);
+        let first = first.or(self.injected.first());
+        first.map(|injected| injected.window.from)
     }
 
     /// The moments of the run.
@@ -106,6 +123,7 @@ impl Observed {
         self.authority_values(&mut values);
         self.visibility_values(&mut values, drill);
         self.finding_values(&mut values);
+        self.move_values(&mut values);
         values.0
     }
 
@@ -218,6 +236,8 @@ impl Observed {
     }
 
     fn finding_values(&self, values: &mut Values) {
+        let not_held = self.findings.iter().filter(|finding| !finding.held);
+        values.count(Measure::LooksFailed, not_held.count());
         for finding in &self.findings {
             let measure = match finding.check {
                 Aftermath::ExpectFenced { .. } => Measure::ReturnedFenced,
@@ -227,7 +247,14 @@ impl Observed {
                 Aftermath::ExpectStoreRefused {} => Measure::StoreRefused,
                 Aftermath::StartSite { .. }
                 | Aftermath::HealSite { .. }
-                | Aftermath::FindMissing { .. } => continue,
+                | Aftermath::FindMissing { .. }
+                | Aftermath::Sql { .. }
+                | Aftermath::ExpectReplicating { .. }
+                | Aftermath::ExpectRule { .. }
+                | Aftermath::ExpectRow { .. }
+                | Aftermath::ExpectSaid { .. }
+                | Aftermath::ExpectSequencesPast { .. }
+                | Aftermath::ExpectWholeTransaction { .. } => continue,
             };
             let so_far = values.0.get(&measure).copied().unwrap_or(1.0);
             values.set(measure, Some(so_far.min(flag(finding.held))));
@@ -257,28 +284,6 @@ impl Observed {
     }
 }
 
-impl Action {
-    /// Whether requests under way may fail of it. Agents and the store are off
-    /// the data path: their restart must not be noticed.
-    pub fn touches_clients(&self) -> bool {
-        match self {
-            Self::KillProcess { process }
-            | Self::RestartProcess { process }
-            | Self::Freeze { process } => !process.contains(".agent") && !process.contains(".etcd"),
-            Self::RestartWithClock { process, .. } => !process.contains(".agent"),
-            Self::KillSite { .. } | Self::CutLink { .. } | Self::Isolate { .. } => true,
-            Self::StartSite { .. }
-            | Self::StartProcess { .. }
-            | Self::Thaw { .. }
-            | Self::HealLink { .. }
-            | Self::HealSite { .. }
-            | Self::MoveLeader { .. }
-            | Self::CopyStores {}
-            | Self::RestoreStores {} => false,
-        }
-    }
-}
-
 #[derive(Default)]
 pub(super) struct Values(BTreeMap<Measure, f64>);
 
@@ -287,6 +292,11 @@ impl Values {
         if let Some(value) = value {
             self.0.insert(measure, value);
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn taken(&self, measure: Measure) -> Option<f64> {
+        self.0.get(&measure).copied()
     }
 
     pub(super) fn count(&mut self, measure: Measure, count: usize) {
@@ -389,6 +399,7 @@ mod tests {
                 .map(|(action, at)| Injected {
                     action,
                     window: Window { from: at, to: at },
+                    told: None,
                 })
                 .into_iter()
                 .collect(),

@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tandem_core::drill::observed::{Finding, Observed};
-use tandem_core::drill::{Aftermath, Drill, Origin, Row};
+use tandem_core::drill::{Action, Aftermath, Drill, Origin, Row};
 use tandem_core::model::SiteId;
-use tokio_postgres::{Client, Config, NoTls};
+use tandem_core::planner::SafetyRule;
+use tokio_postgres::{Config, NoTls};
 
 use super::client::Mark;
-use super::observe::Watching;
+use super::command::{LIST, own_command, words};
+use super::databases::{failed, open};
+use super::observe::{Sighting, Watching};
 use super::progress::{Progress, Tell};
 use super::stage::Stage;
-use super::{Error, clock};
+use super::{Error, clock, databases};
 
 /// How long a returned site may take to say that it is fenced, or a gate to
 /// know its way: an agent waits a ttl after its start, and machines are busy.
@@ -49,7 +52,7 @@ pub(super) async fn look(
     )));
     observed.rows = rows(stage, writer, mark).await?;
     for check in &drill.aftermath {
-        let finding = one(stage, check, mark, writer, observed).await?;
+        let finding = one(stage, (drill, check), (mark, watching), writer, observed).await?;
         tell(&Progress::Finding(finding.held, finding.detail.clone()));
         observed.findings.push(finding);
     }
@@ -60,7 +63,7 @@ async fn rows(stage: &Stage, site: SiteId, mark: &Mark) -> Result<Vec<Row>, Erro
     let client = open(site, &stage.administrator(site)).await?;
     let like = format!("{}%", mark.prefix());
     let rows = client.query(ROWS, &[&like]).await;
-    let rows = rows.map_err(|source| failed(site, "read the rows of the drill", source))?;
+    let rows = rows.map_err(|source| failed(site, "read the rows of the drill")(source))?;
     let row = |row: &tokio_postgres::Row| {
         let origin: Option<String> = row.get(1);
         let number = mark.number(row.get(0))?;
@@ -74,8 +77,8 @@ async fn rows(stage: &Stage, site: SiteId, mark: &Mark) -> Result<Vec<Row>, Erro
 
 async fn one(
     stage: &Stage,
-    check: &Aftermath,
-    mark: &Mark,
+    (drill, check): (&Drill, &Aftermath),
+    (mark, watching): (&Mark, &Watching),
     writer: SiteId,
     observed: &mut Observed,
 ) -> Result<Finding, Error> {
@@ -99,11 +102,87 @@ async fn one(
         Aftermath::FindMissing { site } => {
             find_missing(stage, *site, writer, mark, observed).await?
         }
+        Aftermath::Sql { site, sql } => {
+            let told = databases::run(stage, *site, sql, true).await?;
+            (told.as_expected, format!("at {site}: {}", told.said))
+        }
+        Aftermath::ExpectReplicating { from, to } => {
+            let told = databases::replicating(stage, *from, *to).await?;
+            (told.as_expected, told.said)
+        }
+        Aftermath::ExpectRule { site, rule } => named(watching, *site, *rule),
+        Aftermath::ExpectRow { site, sql, is } => {
+            databases::row_becomes(stage, *site, sql, is).await?
+        }
+        Aftermath::ExpectSaid { command, says } => said(stage, command, says).await?,
+        Aftermath::ExpectSequencesPast { site, of } => {
+            databases::sequences_past(stage, *site, *of).await?
+        }
+        Aftermath::ExpectWholeTransaction { site } => {
+            databases::whole_transaction(stage, *site, large_rows(drill)).await?
+        }
     };
     Ok(Finding {
         check: check.clone(),
         held,
         detail,
+    })
+}
+
+/// How many rows the drill's large transaction has.
+fn large_rows(drill: &Drill) -> u64 {
+    let rows = drill.steps.iter().map(|step| match step.action {
+        Action::LargeTransaction { rows, .. } => rows,
+        _ => 0,
+    });
+    rows.max().unwrap_or_default()
+}
+
+/// An agent of the site said that `rule` stands in the way.
+fn named(watching: &Watching, site: SiteId, rule: SafetyRule) -> (bool, String) {
+    let heard = watching.heard();
+    let failed = |seen: &Sighting| -> Vec<SafetyRule> {
+        let report = seen.report.as_ref();
+        let rules = report.map_or(&[][..], |report| &report.rules);
+        let failed = rules.iter().filter(|rule| !rule.passed);
+        failed.map(|rule| rule.rule).collect()
+    };
+    let stands = |seen: &&Sighting| seen.site == site && failed(seen).contains(&rule);
+    // The clearest word: at the beginning other rules stand in the way as well.
+    let told = heard.sightings.iter().filter(stands);
+    match told.min_by_key(|seen| failed(seen).len()) {
+        Some(seen) => {
+            let said = seen.report.as_ref().map_or("", |report| &report.en);
+            let failed = failed(seen);
+            let told = format!("{} said: {said}; what failed: {failed:?}", seen.agent);
+            (true, told)
+        }
+        None => (
+            false,
+            format!("no agent of {site} named {rule:?} as what stands in the way"),
+        ),
+    }
+}
+
+/// A command prints all of `says`.
+async fn said(stage: &Stage, command: &[String], says: &[String]) -> Result<(bool, String), Error> {
+    let config = stage.config_file();
+    let mut args: Vec<&str> = command.iter().map(String::as_str).collect();
+    args.extend(["--config", &config]);
+    let output = own_command(&args, LIST).await?;
+    let all = words(&output);
+    let missing: Vec<&str> = says
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !all.contains(word))
+        .collect();
+    let command = format!("`tandem {}`", command.join(" "));
+    Ok(match missing.as_slice() {
+        [] => (true, format!("{command} says {}", says.join(", "))),
+        missing => (
+            false,
+            format!("{command} does not say {}: {all}", missing.join(", ")),
+        ),
     })
 }
 
@@ -252,7 +331,7 @@ async fn find_missing(
         .collect();
     let client = open(writer, &stage.administrator(writer)).await?;
     let epoch = client.query_opt(PROMOTED, &[&site.as_str()]).await;
-    let epoch = epoch.map_err(|source| failed(writer, "read its promotions", source))?;
+    let epoch = epoch.map_err(|source| failed(writer, "read its promotions")(source))?;
     let Some(epoch) = epoch.map(|row| row.get::<_, i64>(0)) else {
         return Ok((missing.is_empty(), format!("{writer} recorded no boundary")));
     };
@@ -293,24 +372,6 @@ async fn ledger(stage: &Stage, epoch: u64) -> Result<Option<Vec<serde_json::Valu
 /// The drill's number of a lost row.
 fn numbered(change: &serde_json::Value, mark: &Mark) -> Option<u64> {
     mark.number(change["row"]["request_id"].as_str()?)
-}
-
-async fn open(site: SiteId, config: &Config) -> Result<Client, Error> {
-    let (client, connection) = config
-        .connect(NoTls)
-        .await
-        .map_err(|source| failed(site, "connect", source))?;
-    // Ends with the client.
-    tokio::spawn(connection);
-    Ok(client)
-}
-
-fn failed(site: SiteId, step: &'static str, source: tokio_postgres::Error) -> Error {
-    Error::Database {
-        site: site.to_string(),
-        step,
-        source,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Drills with real processes: break something under load and measure.
 //!
 //! Outside clients keep a timetable ([`load`]), observers listen ([`observe`]),
-//! the runner breaks what the drill file says ([`runner`]), and the core judges
+//! the runner breaks what the drill file says or asks as a named person ([`runner`]), and the core judges
 //! what was seen. Evidence is written for people and for programs
 //! ([`evidence`]).
 //!
@@ -13,12 +13,15 @@ pub mod bench;
 pub mod circumstances;
 pub mod client;
 pub mod clock;
+mod command;
+mod databases;
 mod error;
 pub mod evidence;
 pub mod inside;
 pub mod journal;
 pub mod load;
 pub mod observe;
+mod person;
 mod prepare;
 pub mod progress;
 pub mod runner;

@@ -13,7 +13,7 @@ use tandem_core::model::SiteId;
 use super::client::{self, CLOUD_HEADER, Contact, Mark};
 use super::progress::{Progress, Tell};
 use super::stage::Stage;
-use super::{Error, clock};
+use super::{Error, clock, databases};
 
 /// Contacts to read from.
 const CONTACTS: u64 = 40;
@@ -47,6 +47,15 @@ pub(super) async fn ready(stage: &Stage, drill: &Drill, tell: Tell<'_>) -> Resul
         both_behind_edge(stage, &http).await
     })
     .await?;
+    for statement in &drill.setup {
+        let told = databases::run(stage, statement.site, &statement.sql, true).await?;
+        if !told.as_expected {
+            let (site, said) = (statement.site, told.said);
+            return Err(Error::NotReady(format!(
+                "the setup at {site} failed: {said}"
+            )));
+        }
+    }
     tell(&Progress::Phase(format!(
         "writing {CONTACTS} contacts and waiting until both clouds show them"
     )));

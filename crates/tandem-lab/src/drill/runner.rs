@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tandem_core::drill::curves::{buckets, quantile};
-use tandem_core::drill::observed::{Injected, Observed};
+use tandem_core::drill::observed::{Injected, Observed, Told};
 use tandem_core::drill::timing::Window;
-use tandem_core::drill::{Drill, Inside, Request, Step, Verdict};
+use tandem_core::drill::{Action, Drill, Inside, Request, Step, Verdict};
 use tandem_core::model::Mono;
 use tokio::task::JoinHandle;
 
@@ -214,18 +214,28 @@ async fn inject(
         let due = watch.fault_at.after(Duration::from_millis(*at_ms));
         watch.until(due).await;
         let from = clock::now();
-        stage.perform(action).await?;
+        let told = stage.perform(action).await?;
         let window = Window {
             from,
             to: clock::now(),
         };
-        (watch.tell)(&Progress::Fault(action.to_string()));
+        (watch.tell)(&Progress::Fault(line(action, told.as_ref())));
         injected.push(Injected {
             action: action.clone(),
             window,
+            told,
         });
     }
     Ok(())
+}
+
+/// What was done, and how it ended if that could be otherwise.
+fn line(action: &Action, told: Option<&Told>) -> String {
+    match told {
+        None => action.to_string(),
+        Some(told) if told.as_expected => format!("{action}: {}", told.said),
+        Some(told) => format!("{action}: NOT AS EXPECTED: {}", told.said),
+    }
 }
 
 /// Draws the live line while time passes.
@@ -369,6 +379,7 @@ fn report(
         timing: observed.timing(),
         oracle: observed.oracle(),
         injected: observed.injected.clone(),
+        moves: observed.moves(),
         findings: observed.findings.clone(),
         doors: evidence::doors(&observed.inside),
         decisions: decisions(heard),

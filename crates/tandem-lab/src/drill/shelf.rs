@@ -44,6 +44,13 @@ built_in! {
     "agent-dead-one",
     "agent-dead-both",
     "clock-jump",
+    "switchover",
+    "half-received-transaction",
+    "slot-lost",
+    "lag-over-exposure",
+    "rds-multi-az",
+    "ddl-wrong-order",
+    "sequences",
 }
 
 /// The drill called `name`, or the one in the file `name` if that ends in `.toml`.

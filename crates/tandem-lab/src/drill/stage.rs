@@ -5,29 +5,27 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tandem_core::config::Config as Cluster;
 use tandem_core::drill::Action;
-use tandem_core::drill::file::CutHow;
+use tandem_core::drill::action::CutHow;
+use tandem_core::drill::observed::Told;
 use tandem_core::model::SiteId;
 use tandem_core::wire::Writer;
 use tokio_postgres::Config;
 
+use super::command::{LIST, own_command, told};
 use super::inside::Way;
 use super::observe::Watched;
-use super::{Error, circumstances, client, journal};
+use super::{Error, circumstances, client, databases, journal, person};
 use crate::lab::{Endpoints, Lab, NetworkKind, SiteEndpoints};
 use crate::links::{Cut, Shape};
 use crate::servers::{Binaries, SUPERUSER};
 
 /// How long one question to an agent or a gate may take.
 const ANSWER: Duration = Duration::from_secs(2);
-
-/// How long listing a lost tail may take.
-const LIST: Duration = Duration::from_secs(120);
 
 /// A lab and where everything of it is.
 pub struct Stage {
@@ -125,7 +123,7 @@ impl Stage {
     ///
     /// # Errors
     /// If there is no such process or link, or it does not obey.
-    pub(super) async fn perform(&self, action: &Action) -> Result<(), Error> {
+    pub(super) async fn perform(&self, action: &Action) -> Result<Option<Told>, Error> {
         let lab = &self.lab;
         match action {
             Action::KillSite { site } => lab.kill_site(site.as_str()).await?,
@@ -135,6 +133,12 @@ impl Stage {
             Action::RestartProcess { process } => lab.restart_process(process).await?,
             Action::Freeze { process } => lab.freeze(process).await?,
             Action::Thaw { process } => lab.thaw(process).await?,
+            Action::SlowLink {
+                link,
+                bytes_per_second,
+            } => lab
+                .link(link)?
+                .capacity((*bytes_per_second > 0).then_some(*bytes_per_second))?,
             Action::HealLink { link } => lab.link(link)?.heal()?,
             Action::CutLink { link, how, towards } => match towards {
                 Some(place) => lab.link(link)?.cut_towards(*place, cut(*how))?,
@@ -148,8 +152,37 @@ impl Stage {
             Action::RestartWithClock { process, ahead_s } => {
                 lab.restart_with_clock(process, *ahead_s).await?;
             }
+            Action::Switchover { .. } | Action::Failover { .. } | Action::Reinstate { .. } => {
+                return person::ask(self, action).await.map(Some);
+            }
+            Action::WaitReplicating { from, to } => {
+                return databases::replicating(self, *from, *to).await.map(Some);
+            }
+            Action::Sql { site, sql, wait } => {
+                return databases::run(self, *site, sql, *wait).await.map(Some);
+            }
+            Action::LargeTransaction { from, to, rows } => {
+                return databases::large_transaction(self, (*from, *to), *rows)
+                    .await
+                    .map(Some);
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// `tandem.toml` as a person outside reads it.
+    pub(super) fn config_file(&self) -> String {
+        self.endpoints.config.display().to_string()
+    }
+
+    /// The access token of the lab's person.
+    pub(super) fn token_file(&self) -> String {
+        self.endpoints.token_file.display().to_string()
+    }
+
+    /// The cluster's name.
+    pub(super) fn cluster(&self) -> &str {
+        &self.cluster.cluster
     }
 
     /// Mends every link of a place.
@@ -319,7 +352,7 @@ impl Stage {
     /// # Errors
     /// If a command fails, or the failed primary's log could not be read.
     pub(super) async fn ledger(&self, epoch: u64) -> Result<Option<Vec<serde_json::Value>>, Error> {
-        let config = self.endpoints.config.display().to_string();
+        let config = self.config_file();
         let epoch = epoch.to_string();
         let list = ["ledger", "list", "-o", "json", "--config", &config];
         let said = answer(&list).await?;
@@ -444,44 +477,14 @@ async fn ask<T: for<'a> Deserialize<'a>>(url: String) -> Option<T> {
         .ok()
 }
 
-/// Runs `tandem` with `args`; it lies beside the running binary.
-async fn own_command(args: &[&str]) -> Result<Vec<u8>, Error> {
-    let failed = |said: String| Error::Command {
-        command: format!("tandem {}", args.join(" ")),
-        said,
-    };
-    let program = own_program().map_err(|error| failed(error.to_string()))?;
-    let mut command = tokio::process::Command::new(program);
-    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(LIST, command.output()).await;
-    let output = output.map_err(|_| failed(format!("no end within {} s", LIST.as_secs())))?;
-    let output = output.map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        Ok(output.stdout)
-    } else {
-        Err(failed(
-            String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned(),
-        ))
-    }
-}
-
 /// What a command says to programs.
 async fn answer(args: &[&str]) -> Result<serde_json::Value, Error> {
-    let said = own_command(args).await?;
+    let output = own_command(args, LIST).await?;
+    let said = told(args, output)?;
     serde_json::from_slice(&said).map_err(|error| Error::Command {
         command: format!("tandem {}", args.join(" ")),
         said: error.to_string(),
     })
-}
-
-/// `tandem` beside the running program, which may be a test in `deps`.
-fn own_program() -> std::io::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let folder = own.parent().unwrap_or(Path::new("/"));
-    let above = folder.parent().filter(|_| folder.ends_with("deps"));
-    Ok(above.unwrap_or(folder).join("tandem"))
 }
 
 fn version(program: &Path) -> String {

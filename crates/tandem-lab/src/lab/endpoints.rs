@@ -20,6 +20,8 @@ pub struct Endpoints {
     pub logs: PathBuf,
     /// `tandem.toml` as seen from outside, every address direct.
     pub config: PathBuf,
+    /// The access token of the lab's person.
+    pub token_file: PathBuf,
     /// Where clients go: `http://ADDRESS:PORT`.
     pub edge: String,
     /// The edge's admin API.
@@ -78,6 +80,7 @@ impl Layout {
             folder: self.folder.clone(),
             logs: self.file("logs"),
             config: self.config_file(outside()),
+            token_file: self.token_file(),
             edge: self.url(outside(), self.edge),
             edge_admin: self.url(outside(), self.edge_admin),
             sites: self

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tandem_core::config::{
-    Access, Agent, AuthorityPolicy, Config, Database, DetectionPolicy, ExposurePolicy, Gate, Mode,
-    Policy, Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
+    Access, AccessToken, Agent, AuthorityPolicy, Config, Database, DetectionPolicy, ExposurePolicy,
+    Gate, Mode, Policy, Postgres, PromotionPolicy, Site, SslMode, Targets, Witness,
 };
 
 use super::layout::{AgentPorts, GatePorts, Layout, SitePorts, outside, place, witness};
@@ -23,6 +23,8 @@ pub(crate) const DATABASE: &str = "crm";
 pub(crate) const APPLICATION_ROLE: &str = "crm_app";
 /// The role that owns the tables.
 pub(crate) const OWNER_ROLE: &str = "crm_owner";
+/// The person whose access token the lab makes, by the name that history shows.
+pub(crate) const PERSON: &str = "operator";
 /// Roles with a password of the lab's making.
 const SECRETS: [&str; 3] = ["agent", "replication", "application"];
 
@@ -70,6 +72,21 @@ impl Layout {
         fs::read_to_string(&path).map_err(Error::file("read", &path))
     }
 
+    /// The person's access token.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.file(format!("secrets/{PERSON}.token"))
+    }
+
+    /// The folder that holds the token's hash, in a file named after the person.
+    pub(crate) fn token_hashes(&self) -> PathBuf {
+        self.file("secrets")
+    }
+
+    /// The cluster's name, which a person types before a dangerous change.
+    pub(crate) fn cluster(&self) -> String {
+        format!("lab-{}", self.base_port)
+    }
+
     pub(crate) fn superuser_password_file(&self, site: Place) -> PathBuf {
         self.file(format!("{site}/postgres/superuser.password"))
     }
@@ -89,7 +106,7 @@ impl Layout {
         let site = |(name, ports): (&Place, &SitePorts)| (*name, self.site(*name, ports, seer));
         Config {
             version: 1,
-            cluster: format!("lab-{}", self.base_port),
+            cluster: self.cluster(),
             policy: policy(),
             database: database(),
             sites: self.sites.iter().map(site).collect::<BTreeMap<_, _>>(),
@@ -99,7 +116,16 @@ impl Layout {
                 agents: vec![self.agent(&self.witness_agent, seer)],
             },
             tls: None,
-            access: Access::default(),
+            access: self.access(),
+        }
+    }
+
+    /// The one person of the lab.
+    fn access(&self) -> Access {
+        let hash_file = self.token_hashes().join(PERSON).display().to_string();
+        let name = PERSON.to_owned();
+        Access {
+            tokens: vec![AccessToken { name, hash_file }],
         }
     }
 

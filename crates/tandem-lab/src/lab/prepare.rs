@@ -1,19 +1,21 @@
-//! The first furnishing: roles, schema, replication, the `origin` column, the authority record.
+//! The first furnishing: roles, schema, replication, the `origin` column, the authority record,
+//! the access token of the lab's one person.
 //!
 //! Our own steps run as `tandem` commands, exactly as a person would type them.
 //! The application's schema knows nothing of Tandem; `origin` is the lab's
 //! addition, so that each row tells who acknowledged it.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
 use super::check::Programs;
-use super::files::{APPLICATION_ROLE, DATABASE, OWNER_ROLE};
+use super::files::{APPLICATION_ROLE, DATABASE, OWNER_ROLE, PERSON};
 use super::layout::{Layout, place, witness};
 use crate::links::Place;
-use crate::process::Launch;
+use crate::process::{Launch, write_secret};
 use crate::servers::Postgres;
 use crate::wait::{Look, until};
 use crate::{Error, Result};
@@ -25,6 +27,8 @@ const ORIGIN: &str =
     "ALTER TABLE public.contact ADD COLUMN IF NOT EXISTS origin text DEFAULT tandem_local.origin()";
 /// How long one command of ours may take.
 const COMMAND_BOUND: Duration = Duration::from_secs(180);
+/// How long making an access token may take.
+const TOKEN_BOUND: Duration = Duration::from_secs(30);
 /// How long replication may take to catch up.
 const CAUGHT_UP_BOUND: Duration = Duration::from_secs(60);
 
@@ -106,6 +110,32 @@ pub(crate) async fn replication(
     }
     // From here on replication waits for the agents' relays.
     command(layout, programs, "init", &["init"], witness()).await
+}
+
+/// Makes the access token of the lab's person. What the command prints is a secret, so that it
+/// goes into no log.
+pub(crate) async fn token(layout: &Layout, programs: &Programs) -> Result<()> {
+    let name = format!("tandem token new {PERSON}");
+    let mut command = tokio::process::Command::new(&programs.tandem);
+    command.args(["token", "new", PERSON, "--replace", "--into"]);
+    command.arg(layout.token_hashes()).stdin(Stdio::null());
+    let output = tokio::time::timeout(TOKEN_BOUND, command.kill_on_drop(true).output()).await;
+    let too_late = |_| Error::TooLate {
+        name: name.clone(),
+        goal: "its end".into(),
+        bound: TOKEN_BOUND,
+        last: "it still runs".into(),
+    };
+    let output = output.map_err(too_late)?;
+    let output = output.map_err(Error::process("start", &name))?;
+    let token = String::from_utf8_lossy(&output.stdout);
+    if output.status.success() && !token.trim().is_empty() {
+        return write_secret(&layout.token_file(), token.trim());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Error::process("make a token with", &name)(
+        std::io::Error::other(said),
+    ))
 }
 
 /// Runs `tandem ARGS --config CONFIG` at `place`, and with its configuration, to its end.

@@ -44,6 +44,7 @@ impl Lab {
     /// The long way: new databases, and a copy of them for the next time.
     async fn furnish(&mut self, template: Option<Template>) -> Result<()> {
         self.layout.write_secrets()?;
+        prepare::token(&self.layout, &self.programs).await?;
         self.layout.write_configs()?;
         let authority = Arc::new(Authority::new()?);
         authority.write(&self.layout.file("ca.crt"))?;

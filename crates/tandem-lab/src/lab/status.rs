@@ -19,6 +19,10 @@ pub struct Status {
     pub edge: String,
     /// `tandem.toml` as seen from outside.
     pub config: std::path::PathBuf,
+    /// The access token of the lab's person; the file is the secret, its path is none.
+    pub token_file: std::path::PathBuf,
+    /// What a person types to confirm a dangerous change.
+    pub cluster: String,
     /// Every process.
     pub processes: Vec<ProcessStatus>,
     /// Every wire that is not as it was at the start.
@@ -74,6 +78,8 @@ impl Lab {
             folder: self.layout.folder.clone(),
             edge: self.layout.url(outside(), self.layout.edge),
             config: self.layout.config_file(outside()),
+            token_file: self.layout.token_file(),
+            cluster: self.layout.cluster(),
             processes: self
                 .units
                 .iter()

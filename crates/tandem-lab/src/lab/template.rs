@@ -20,7 +20,7 @@ use crate::process::{Host, Launch};
 use crate::{Error, Result};
 
 /// Raised when what a copy holds changes.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
 /// Copies that are kept; the least recently made go.
 const COPIES_MAX: usize = 4;
 /// How long a copy may take on a busy disk.

@@ -118,6 +118,8 @@ enum Benchmark {
     Failover,
     /// Never two writers: isolated sites, frozen processes, a stale store; a quarter of the runs for the rest
     Authority,
+    /// Planned moves there and back; a quarter of the runs for a database's own troubles
+    Postgres,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -255,6 +257,7 @@ async fn benchmark(args: BenchArgs) -> anyhow::Result<ExitCode> {
     let (subject, name) = match args.what {
         Benchmark::Failover => (Subject::Failover, "failover"),
         Benchmark::Authority => (Subject::Authority, "authority"),
+        Benchmark::Postgres => (Subject::Postgres, "postgres"),
     };
     let wish = Wish {
         subject,
@@ -324,6 +327,13 @@ fn print_reports(plan: &Plan, reports: &[Report]) {
 
 fn print_report(report: &Report) {
     print_timeline(report);
+    for moved in &report.moves {
+        let pause = moved.pause.map(|pause| pause.length().as_secs_f64());
+        let pause = pause.map_or("not measured".to_owned(), |pause| format!("{pause:.3} s"));
+        let took = moved.asked.length().as_secs_f64();
+        let action = &moved.action;
+        println!("  {action}: told after {took:.2} s, writes paused for {pause}");
+    }
     let mut table = plain();
     table.set_header(["condition", "value", "must", ""]);
     for judged in &report.verdict.conditions {

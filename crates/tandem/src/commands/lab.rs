@@ -348,6 +348,10 @@ async fn own(base_port: u16, up: &Up, stand: Option<Stand>) -> anyhow::Result<Ex
     };
     let status = lab.status();
     let hint = from_where(&status);
+    // The command in the foreground returns at the line that says so.
+    for line in for_a_person(&status) {
+        say(&line);
+    }
     say(&format!("{READY}: clients go to {}{hint}", status.edge));
     say("status: `tandem lab status`; the end: `tandem lab down`");
     if up.owner {
@@ -482,6 +486,9 @@ fn print_status(status: &Status) {
     println!("clients   {}{}", status.edge, from_where(status));
     println!("config    {}", status.config.display());
     println!("logs      {}", status.folder.join("logs").display());
+    for line in for_a_person(status) {
+        println!("{line}");
+    }
     for process in &status.processes {
         let state = match &process.state {
             ProcessState::Running => "running".to_owned(),
@@ -497,6 +504,26 @@ fn print_status(status: &Status) {
     for link in &status.links {
         println!("{}-{}: {}", link.from, link.to, shape(&link.shape));
     }
+}
+
+/// How a person who may change something uses the lab's access token.
+fn for_a_person(status: &Status) -> [String; 2] {
+    let Status {
+        token_file,
+        config,
+        cluster,
+        ..
+    } = status;
+    [
+        format!(
+            "person    export TANDEM_TOKEN_FILE={}",
+            token_file.display()
+        ),
+        format!(
+            "          tandem switchover --to gcp --reason test --config {} --confirm {cluster}",
+            config.display()
+        ),
+    ]
 }
 
 /// Who stands outside the namespaces cannot reach what is inside.

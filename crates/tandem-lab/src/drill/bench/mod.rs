@@ -8,6 +8,7 @@
 mod authority;
 mod failover;
 mod peer;
+mod postgres;
 mod rows;
 
 use std::fs;
@@ -37,6 +38,8 @@ pub enum Subject {
     Failover,
     /// Whether there ever are two writers.
     Authority,
+    /// How long a planned move stops writes, and what a database's troubles cost.
+    Postgres,
 }
 
 /// How often a drill runs, of the runs that were asked for.
@@ -68,6 +71,7 @@ impl Program {
         match subject {
             Subject::Failover => failover::program(),
             Subject::Authority => authority::program(),
+            Subject::Postgres => postgres::program(),
         }
     }
 
@@ -107,7 +111,7 @@ pub struct Wish {
 /// The result, as it is written to `target/bench/NAME.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bench {
-    /// `failover` or `authority`.
+    /// `failover`, `authority` or `postgres`.
     pub bench: String,
     /// The commit that was measured.
     pub commit: String,
@@ -270,5 +274,8 @@ mod tests {
         assert_eq!(others, [("aws-outage".into(), 20)]);
         let failover = runs(Subject::Failover, &[]);
         assert!(failover.iter().all(|(_, runs)| *runs == 20) && failover.len() == 6);
+        let postgres = runs(Subject::Postgres, &[]);
+        assert_eq!(postgres[0], ("switchover".into(), 20));
+        assert!(postgres[1..].iter().all(|(_, runs)| *runs == 5) && postgres.len() == 7);
     }
 }

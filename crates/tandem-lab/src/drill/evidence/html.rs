@@ -4,8 +4,10 @@
 //! Written by hand and not by a template engine: the page is a list of small
 //! functions over the report, and the compiler checks every field.
 
+use tandem_core::drill::observed::Told;
+use tandem_core::drill::timing::Window;
 use tandem_core::drill::verdict::{Judged, Result as Outcome};
-use tandem_core::drill::{Aftermath, Measure};
+use tandem_core::drill::{Aftermath, Measure, Moved};
 use tandem_core::model::Mono;
 
 use super::background::{circumstances, decisions, journal, limits};
@@ -33,6 +35,7 @@ pub fn page(report: &Report) -> String {
     oracle(&mut html, report);
     doors::section(&mut html, report);
     faults(&mut html, report);
+    moves(&mut html, report);
     findings(&mut html, report);
     decisions(&mut html, report);
     journal(&mut html, report);
@@ -322,10 +325,38 @@ fn faults(html: &mut Page, report: &Report) {
                 relative(report, injected.window.from),
                 escape(&injected.action.to_string()),
                 format!("{took:.1} ms"),
+                injected.told.as_ref().map_or(String::new(), told),
             ]
         })
         .collect();
-    html.table(&["#at", "fault", "#carried out in"], &rows);
+    html.table(&["#at", "fault", "#carried out in", "answer"], &rows);
+}
+
+fn told(told: &Told) -> String {
+    let sign = if told.as_expected { "" } else { "&#10007; " };
+    format!("{sign}{}", escape(&told.said))
+}
+
+fn moves(html: &mut Page, report: &Report) {
+    if report.moves.is_empty() {
+        return;
+    }
+    html.heading("Moves that a person asked for");
+    let row = |moved: &Moved| {
+        let span = |window: Window| format!("{:.3} s", window.length().as_secs_f64());
+        let pause = moved.pause;
+        vec![
+            escape(&moved.action.to_string()),
+            relative(report, moved.asked.from),
+            span(moved.asked),
+            pause.map_or("not measured".to_owned(), span),
+            pause.map_or(String::new(), |pause| relative(report, pause.from)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = report.moves.iter().map(row).collect();
+    let columns = ["move", "#asked", "#until told", "#writes paused", "#from"];
+    html.table(&columns, &rows);
+    html.paragraph("soft", "The pause is the longest time between two acknowledged writes of outside clients, from the asking to the next move or the end of the load.");
 }
 
 fn findings(html: &mut Page, report: &Report) {
@@ -361,6 +392,19 @@ fn asked(check: &Aftermath) -> String {
         }
         Aftermath::ExpectForwarded { site, to } => {
             format!("a write through {site}'s gate is taken by {to}")
+        }
+        Aftermath::Sql { site, .. } => format!("statements at {site}"),
+        Aftermath::ExpectReplicating { from, to } => format!("{to} follows {from} again"),
+        Aftermath::ExpectRule { site, .. } => {
+            format!("an agent of {site} named what stood in the way")
+        }
+        Aftermath::ExpectRow { site, .. } => format!("a query at {site} gives what it must"),
+        Aftermath::ExpectSaid { command, .. } => format!("tandem {} says so", command.join(" ")),
+        Aftermath::ExpectSequencesPast { site, of } => {
+            format!("every sequence of {site} is past what {of} issued")
+        }
+        Aftermath::ExpectWholeTransaction { site } => {
+            format!("{site} has the large transaction wholly or not at all")
         }
         Aftermath::FindMissing { site } => {
             format!("missing acknowledged writes are looked for on {site}")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tandem_core::drill::curves::Bucket;
 use tandem_core::drill::observed::{Finding, Injected};
-use tandem_core::drill::{Door, Drill, Measure, Oracle, Origin, Timing, Verdict};
+use tandem_core::drill::{Door, Drill, Measure, Moved, Oracle, Origin, Timing, Verdict};
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::planner::Rule;
 
@@ -34,6 +34,9 @@ pub struct Report {
     pub oracle: Oracle,
     /// The faults with their exact times.
     pub injected: Vec<Injected>,
+    /// Moves that a person asked for, and how long writes stood still.
+    #[serde(default)]
+    pub moves: Vec<Moved>,
     /// The looks after the load.
     pub findings: Vec<Finding>,
     /// What clients inside the sites were told, door by door.

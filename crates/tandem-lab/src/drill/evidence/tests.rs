@@ -88,6 +88,7 @@ fn observed(drill: &Drill) -> Observed {
                 from: ms(FAULT),
                 to: ms(FAULT + 40),
             },
+            told: None,
         }],
         agents: AgentMarks {
             suspected: Some(ms(FAULT + 1_600)),
@@ -149,6 +150,7 @@ fn report() -> (Report, Vec<Request>) {
         timing: observed.timing(),
         oracle: observed.oracle(),
         injected: observed.injected.clone(),
+        moves: observed.moves(),
         findings: vec![],
         doors: doors(&inside()),
         decisions: vec![Decision {

@@ -1,0 +1,82 @@
+//! The PostgreSQL table: planned moves as often as asked, the database's own troubles a quarter.
+//!
+//! A pause is what outside clients saw between two acknowledged writes, the longer of both moves
+//! of a run. What must be exact is a sum over all runs.
+
+use tandem_core::drill::Measure;
+
+use super::rows::Rule;
+use super::rows::Statistic::{Max, Min, P50, Sum};
+use super::{Often, Program};
+
+/// There and back under load.
+const MOVES: &str = "switchover";
+
+/// The survivor takes over, whatever its database was doing.
+const TAKEN_OVER: [&str; 2] = ["half-received-transaction", "sequences"];
+
+/// Nobody takes over, and nothing is gone when the primary is back.
+const REFUSED: [&str; 4] = [
+    "slot-lost",
+    "lag-over-exposure",
+    "ddl-wrong-order",
+    "rds-multi-az",
+];
+
+/// What the planned move alone shows.
+const OWN: &[Rule] = &[
+    (MOVES, Measure::WritePause, P50, Some("<= 1")),
+    (MOVES, Measure::WritePause, Max, Some("<= 3")),
+    (MOVES, Measure::WritePauseFirst, P50, None),
+    (MOVES, Measure::WritePauseLast, P50, None),
+    (MOVES, Measure::FailedWrites, Sum, Some("== 0")),
+    (MOVES, Measure::FailedRequests, Sum, None),
+    (MOVES, Measure::StepsFailed, Sum, Some("== 0")),
+    (MOVES, Measure::Promotions, Min, Some("== 2")),
+    (MOVES, Measure::Missing, Sum, Some("== 0")),
+];
+
+pub(super) fn program() -> Program {
+    let seldom = TAKEN_OVER.iter().chain(&REFUSED);
+    let seldom = seldom.map(|drill| (*drill, Often::Quarter));
+    let drills: Vec<_> = [(MOVES, Often::Always)].into_iter().chain(seldom).collect();
+    let own = OWN.iter().copied();
+    let all = drills.iter().flat_map(|(drill, _)| everywhere(drill));
+    let taken = TAKEN_OVER.iter().flat_map(|drill| taken_over(drill));
+    let refused = REFUSED.iter().flat_map(|drill| refused(drill));
+    Program {
+        name: "postgres",
+        rules: own.chain(all).chain(taken).chain(refused).collect(),
+        drills,
+        with_peer: false,
+    }
+}
+
+/// What every drill must show.
+fn everywhere(drill: &'static str) -> [Rule; 3] {
+    let none = Some("== 0");
+    [
+        (drill, Measure::MissingUnexplained, Sum, none),
+        (drill, Measure::Duplicated, Sum, none),
+        (drill, Measure::EpochViolations, Sum, none),
+    ]
+}
+
+fn taken_over(drill: &'static str) -> [Rule; 4] {
+    [
+        (drill, Measure::WriteRto, P50, Some("<= 8")),
+        (drill, Measure::WriteRto, Max, Some("<= 12")),
+        (drill, Measure::Promotions, Max, Some("== 1")),
+        (drill, Measure::LooksFailed, Sum, Some("== 0")),
+    ]
+}
+
+fn refused(drill: &'static str) -> [Rule; 4] {
+    let none = Some("== 0");
+    [
+        (drill, Measure::Promotions, Sum, none),
+        (drill, Measure::Missing, Sum, none),
+        (drill, Measure::LooksFailed, Sum, none),
+        (drill, Measure::WriteRto, P50, None),
+    ]
+}
