@@ -20,13 +20,16 @@ pub mod doctor;
 mod error;
 mod facts;
 mod guard;
+pub mod guards;
 pub mod lost;
 mod names;
 mod promotion;
 mod session;
 pub mod setup;
 pub mod status;
+pub mod steps;
 mod tls;
+pub mod uninstall;
 
 pub use clock::boot_time;
 pub use database::Database;

@@ -69,7 +69,7 @@ enum Command {
     /// Move the right to write as planned, losing nothing
     #[cfg(feature = "runtime")]
     Switchover(commands::moves::Switchover),
-    /// Break-glass for the guard inside a database
+    /// The guard inside a database: put it on, take it off, break-glass
     #[cfg(feature = "runtime")]
     Guard(commands::guard::Args),
     /// Ask both databases, read-only, what stands in the way of surviving the loss of one
@@ -78,6 +78,9 @@ enum Command {
     /// Set up and watch PostgreSQL replication
     #[cfg(feature = "runtime")]
     Replication(commands::replication::Args),
+    /// Take Tandem out of both databases while applications write
+    #[cfg(feature = "runtime")]
+    Uninstall(commands::uninstall::Args),
     /// Two clouds on one machine
     #[cfg(feature = "runtime")]
     Lab(commands::lab::Args),
@@ -123,6 +126,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         #[cfg(feature = "runtime")]
         Command::Replication(args) => commands::replication::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Uninstall(args) => commands::uninstall::run(&args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
         #[cfg(feature = "runtime")]
