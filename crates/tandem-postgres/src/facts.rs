@@ -78,6 +78,12 @@ pub(crate) struct Facts {
     pub(crate) promotions: Vec<i64>,
     #[serde(default)]
     pub(crate) heartbeats: Vec<String>,
+    /// The guard would let an application's write pass now.
+    #[serde(default)]
+    pub(crate) guard_open: bool,
+    /// The size of all replicated tables; asked only where a copy would come from.
+    #[serde(default)]
+    pub(crate) bytes: i64,
     /// Tables that hold rows; asked only where a copy would go.
     #[serde(default)]
     pub(crate) filled: Vec<String>,

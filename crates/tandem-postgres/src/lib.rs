@@ -20,6 +20,7 @@ pub mod doctor;
 mod error;
 mod facts;
 mod guard;
+pub mod guards;
 pub mod ledger;
 mod names;
 mod promotion;
@@ -27,8 +28,10 @@ pub mod reinstate;
 mod session;
 pub mod setup;
 pub mod status;
+pub mod steps;
 pub mod tail;
 mod tls;
+pub mod uninstall;
 
 pub use clock::boot_time;
 pub use database::Database;

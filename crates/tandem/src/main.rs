@@ -75,7 +75,7 @@ enum Command {
     /// What a failed primary had acknowledged and the survivor never got
     #[cfg(feature = "runtime")]
     Ledger(commands::ledger::Args),
-    /// Break-glass for the guard inside a database
+    /// The guard inside a database: put it on, take it off, break-glass
     #[cfg(feature = "runtime")]
     Guard(commands::guard::Args),
     /// Ask both databases, read-only, what stands in the way of surviving the loss of one
@@ -84,6 +84,9 @@ enum Command {
     /// Set up and watch PostgreSQL replication
     #[cfg(feature = "runtime")]
     Replication(commands::replication::Args),
+    /// Take Tandem out of both databases while applications write
+    #[cfg(feature = "runtime")]
+    Uninstall(commands::uninstall::Args),
     /// Two clouds on one machine
     #[cfg(feature = "runtime")]
     Lab(commands::lab::Args),
@@ -133,6 +136,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         #[cfg(feature = "runtime")]
         Command::Replication(args) => commands::replication::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Uninstall(args) => commands::uninstall::run(&args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
         #[cfg(feature = "runtime")]

@@ -318,6 +318,7 @@ fn help_begins_with_examples() {
         &["failover"],
         &["switchover"],
         &["guard"],
+        &["uninstall"],
         &["history"],
         &["status"],
         &["token", "new"],
@@ -369,4 +370,32 @@ fn certificates_are_made_once_and_say_where_they_go() {
     let (code, _, said) = run(&["--renew", "aws-9"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("use one of: etcd-aws, aws-1"), "{said}");
+}
+
+#[test]
+fn taking_protection_away_asks_for_the_clusters_name() {
+    let world = World::start();
+    for words in [
+        &["guard", "remove"][..],
+        &["uninstall"],
+        &["uninstall", "--keep-replication"],
+    ] {
+        let (_, said) = world.ends(words, 2);
+        assert!(
+            said.contains("what is lost:") && said.contains("add --confirm crm-dr"),
+            "{said}"
+        );
+        let wrong = [words, &["--confirm", "other"]].concat();
+        let (_, said) = world.ends(&wrong, 2);
+        assert!(
+            said.contains("--confirm names `other`") && said.contains("nothing was changed"),
+            "{said}"
+        );
+    }
+    let korean = [&["uninstall", "--lang", "ko"][..]].concat();
+    assert!(world.ends(&korean, 2).1.contains("잃는 것:"));
+    for span in ["2m", "0s", "fast"] {
+        let (_, said) = world.ends(&["guard", "install", "--lock-timeout", span], 2);
+        assert!(said.contains("like 500ms or 1s"), "{said}");
+    }
 }

@@ -353,17 +353,17 @@ impl Stage {
     /// If a command fails, or the failed primary's log could not be read.
     pub(super) async fn ledger(&self, epoch: u64) -> Result<Option<Vec<serde_json::Value>>, Error> {
         let config = self.config_file();
-        let epoch = epoch.to_string();
         let list = ["ledger", "list", "-o", "json", "--config", &config];
         let said = answer(&list).await?;
         let ledgers = said["ledgers"].as_array().cloned().unwrap_or_default();
-        let ours = |found: &&serde_json::Value| found["ledger"]["epoch"].to_string() == epoch;
+        let ours = |found: &&serde_json::Value| found["ledger"]["epoch"].as_u64() == Some(epoch);
         let Some(found) = ledgers.iter().find(ours) else {
             return Ok(None);
         };
         if let Some(problem) = found["ledger"]["problem"].as_str() {
             return Err(Error::NotReady(format!("ledger {epoch}: {problem}")));
         }
+        let epoch = epoch.to_string();
         let show = [
             "ledger", "show", &epoch, "--reveal", "-o", "json", "--config", &config,
         ];

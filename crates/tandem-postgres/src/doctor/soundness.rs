@@ -191,7 +191,7 @@ fn guard(primary: Server<'_>, replica: Server<'_>, found: &mut Findings) {
                 Some("O") => continue,
                 None => (
                     format!("table {name} has no guard"),
-                    "run `tandem replication setup`".to_owned(),
+                    format!("run `tandem guard install --site {}`", server.names.site),
                 ),
                 Some("D") => (
                     format!("the guard of table {name} is disabled"),

@@ -8,8 +8,14 @@ use super::{Options, Pair, script};
 use crate::connect::Target;
 use crate::error::Error;
 use crate::facts::{self, Facts, LIMIT};
+use crate::guards;
 use crate::names::Names;
 use crate::session::Session;
+
+/// What a copy has to move: rows, no indexes.
+const SIZE: &str = "
+    SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = ANY ($1::text[]) AND c.relkind = 'r' AND c.relpersistence = 'p'";
 
 pub(super) async fn gather_both(
     config: &Config,
@@ -34,6 +40,13 @@ async fn gather(
         .await?;
     let mut facts = facts::read(config, names, &session).await?;
     read_conninfo(names, &session, &mut facts).await?;
+    facts.guard_open = guards::is_open(&session, &facts).await?;
+    if !receives {
+        let row = session
+            .row("size", LIMIT, SIZE, &[&config.database.schemas])
+            .await?;
+        facts.bytes = row.get(0);
+    }
     if receives && !facts.subscriptions.contains_key(&names.subscription) {
         facts.filled = filled(&session, &facts).await?;
     }

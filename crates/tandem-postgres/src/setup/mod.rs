@@ -9,21 +9,23 @@
 //! stops and says what a person must decide.
 
 mod check;
-mod execute;
+mod copy;
 mod gather;
 mod plan;
-mod script;
+pub(crate) mod script;
 
 use std::time::Duration;
 
 use tandem_core::config::Config;
 
-pub use plan::Step;
 pub(crate) use script::fingerprint;
 
-use crate::doctor::{Finding, Level};
+use crate::doctor::Level;
 use crate::error::Error;
+use crate::facts::Facts;
 use crate::names::Names;
+use crate::steps::Executor;
+pub use crate::steps::{Blocked, Outcome, Patience, Step};
 
 /// What setup is asked to do.
 #[derive(Debug, Clone)]
@@ -34,17 +36,11 @@ pub struct Options {
     pub application_password_file: Option<String>,
     /// How long the initial copy of all tables may take.
     pub copy_limit: Duration,
-}
-
-/// How setup ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Preconditions are not met; nothing was changed.
-    Refused(Vec<Finding>),
-    /// A dry run: these steps would be taken.
-    Planned(Vec<Step>),
-    /// These steps were taken; none if everything was in place.
-    Done(Vec<Step>),
+    /// No application writes at the primary: its tables are guarded at once. Else they are guarded
+    /// only while an agent holds the right, since a guard without a right refuses every write.
+    pub offline: bool,
+    /// How locks are waited for.
+    pub patience: Patience,
 }
 
 /// Prepares both databases. `say` is told each step and the progress of the copy.
@@ -69,17 +65,35 @@ pub async fn run(
     if !faults.is_empty() {
         return Ok(Outcome::Refused(faults));
     }
-    let steps = plan::plan(config, &pair, &primary, &replica)?;
+    let steps = plan::plan(config, &pair, options, &primary, &replica)?;
+    tell_unguarded(&pair, options, &primary, say);
     if options.dry_run {
         return Ok(Outcome::Planned(steps));
     }
-    let mut executor = execute::Executor::new(config, &pair, options).await?;
-    for step in &steps {
-        say(&step.to_string());
-        executor.take(step).await?;
+    let mut executor = Executor::new(config, &pair, options.patience).await?;
+    let blocked = executor.take_all(&steps, say).await?;
+    copy::wait_ready(&pair, &executor, options.copy_limit, say).await?;
+    let taken = |step: &Step| !blocked.iter().any(|found| found.is(step));
+    Ok(Outcome::of(
+        steps.into_iter().filter(taken).collect(),
+        blocked,
+    ))
+}
+
+/// What setup leaves out on purpose, and the command that adds it.
+fn tell_unguarded(
+    pair: &Pair,
+    options: &Options,
+    primary: &Facts,
+    say: &mut (dyn FnMut(&str) + Send),
+) {
+    let count = plan::unguarded(primary, primary).count();
+    if count > 0 && !plan::guards_primary(options, primary) {
+        let site = pair.primary.site;
+        say(&format!(
+            "warning: {site}: {count} table(s) stay without a guard, which would refuse writes until an agent holds the right; when one does: `tandem guard install --site {site}`"
+        ));
     }
-    executor.wait_ready(say).await?;
-    Ok(Outcome::Done(steps))
 }
 
 /// The two sites in the first direction, with their names.

@@ -4,70 +4,34 @@
 //! tables on the replica, rights, guards on both sides, publication; the subscription
 //! last, so that its slot holds back no WAL before somebody reads it.
 
-use std::fmt;
-
 use tandem_core::config::Config;
 use tandem_core::model::SiteId;
 
-use super::{Pair, script};
+use super::{Options, Pair, script};
 use crate::connect::place;
 use crate::error::Error;
 use crate::facts::{Facts, Role};
+use crate::guards;
 use crate::names::Names;
+use crate::steps::{Action, Mode, SCHEMA_COPY, Step, Way};
 
-/// One step, done at one site.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Where.
-    pub site: SiteId,
-    /// What, for people.
-    pub what: String,
-    pub(super) action: Action,
-}
-
-/// How a step is done.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Action {
-    /// Statements of one round trip.
-    Sql(String),
-    /// A role with the password of a file, read when the step is taken.
-    Role {
-        name: String,
-        exists: bool,
-        attributes: String,
-        password_file: Option<String>,
-    },
-    /// The other site's tables, without rows.
-    CopySchema,
-    /// The subscription and, through it, the slot.
-    Subscribe,
-    /// The subscription's way to its publisher, through the relays.
-    Reconnect,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.site, self.what)
-    }
-}
-
-impl fmt::Debug for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+/// What a copy moves a second between two clouds, for the estimate only.
+const COPY_BYTES_PER_SECOND: i64 = 20_000_000;
+/// A new slot waits for every transaction that has written; longer ones are named instead.
+const SLOT_LIMIT: std::time::Duration = std::time::Duration::from_secs(50);
 
 /// Steps that bring both servers from `facts` to what the configuration says.
 pub(super) fn plan(
     config: &Config,
     pair: &Pair,
+    options: &Options,
     primary: &Facts,
     replica: &Facts,
 ) -> Result<Vec<Step>, Error> {
     let mut steps = Steps::default();
     let sides = [(&pair.primary, primary), (&pair.replica, replica)];
     for (names, facts) in sides {
-        steps.roles(config, names, facts)?;
+        steps.roles(config, names, facts, options)?;
     }
     for (names, facts) in sides {
         steps.objects(config, names, facts);
@@ -79,7 +43,10 @@ pub(super) fn plan(
             .any(|table| replica.table(&table.name).is_some());
     if copy {
         let what = format!("copy the schema from {}", pair.primary.site);
-        steps.add(pair.replica.site, what, Action::CopySchema);
+        let step = Step::new(pair.replica.site, what, SCHEMA_COPY, Action::CopySchema);
+        steps.0.push(
+            step.lasting("seconds; ACCESS SHARE at the primary, which blocks schema changes only"),
+        );
     }
     for (names, facts) in sides {
         steps.grants(
@@ -90,31 +57,72 @@ pub(super) fn plan(
             copy && names == &pair.replica,
         );
     }
-    for (names, facts) in sides {
-        steps.guards(names, facts, primary);
+    if guards_primary(options, primary) {
+        let wanted = unguarded(primary, primary);
+        steps.0.extend(
+            wanted.map(|table| guards::install(pair.primary.site, table, !options.offline)),
+        );
     }
+    // The replica's applications must not write: a guard that refuses is right there.
+    let wanted = unguarded(replica, primary);
+    steps
+        .0
+        .extend(wanted.map(|table| guards::install(pair.replica.site, table, false)));
     let published = steps.publication(&pair.primary, primary);
-    steps.subscription(config, &pair.replica, replica, published)?;
+    let copy = Copy {
+        bytes: primary.bytes,
+        limit: options.copy_limit,
+    };
+    steps.subscription(config, &pair.replica, replica, published, &copy)?;
     Ok(steps.0)
+}
+
+/// At the primary a guard would refuse every write until an agent holds the right.
+pub(super) fn guards_primary(options: &Options, primary: &Facts) -> bool {
+    options.offline || primary.guard_open
+}
+
+/// Tables of `primary` that have no guard which fires at the server of `facts`.
+pub(super) fn unguarded<'a>(facts: &'a Facts, primary: &'a Facts) -> impl Iterator<Item = &'a str> {
+    let tables = primary.tables.iter().filter(|table| table.logged);
+    let open = tables.filter(|table| {
+        let found = facts.table(&table.name);
+        found.and_then(|found| found.guard.as_deref()) != Some("O")
+    });
+    open.map(|table| table.name.as_str())
+}
+
+/// What the first copy moves.
+struct Copy {
+    bytes: i64,
+    limit: std::time::Duration,
+}
+
+impl Copy {
+    fn lasts(&self) -> String {
+        let seconds = self.bytes / COPY_BYTES_PER_SECOND;
+        let megabytes = self.bytes / 1_000_000;
+        format!(
+            "milliseconds, once transactions that have written have ended; then the copy of {megabytes} MB, about {seconds} s at 20 MB/s, under ACCESS SHARE, which blocks schema changes only"
+        )
+    }
 }
 
 #[derive(Default)]
 struct Steps(Vec<Step>);
 
 impl Steps {
-    fn add(&mut self, site: SiteId, what: impl Into<String>, action: Action) {
-        self.0.push(Step {
-            site,
-            what: what.into(),
-            action,
-        });
-    }
-
     fn sql(&mut self, site: SiteId, what: impl Into<String>, sql: String) {
-        self.add(site, what, Action::Sql(sql));
+        self.0.push(Step::sql(site, what, sql));
     }
 
-    fn roles(&mut self, config: &Config, names: &Names, facts: &Facts) -> Result<(), Error> {
+    fn roles(
+        &mut self,
+        config: &Config,
+        names: &Names,
+        facts: &Facts,
+        options: &Options,
+    ) -> Result<(), Error> {
         let (database, place) = (&config.database, place(config, names.site)?);
         let site = names.site;
         // RDS knows no REPLICATION attribute; a membership stands for it.
@@ -124,7 +132,8 @@ impl Steps {
             "LOGIN REPLICATION"
         };
         self.role(site, facts, &database.owner_role, "NOLOGIN", None);
-        self.role(site, facts, &database.application_role, "LOGIN", None);
+        let file = options.application_password_file.as_deref();
+        self.role(site, facts, &database.application_role, "LOGIN", file);
         let file = Some(place.agent_password_file.as_str());
         self.role(site, facts, &database.agent_role, replicates, file);
         let file = Some(place.replication_password_file.as_str());
@@ -144,7 +153,6 @@ impl Steps {
         Ok(())
     }
 
-    /// The application's password file is an option of the command; the executor fills it in.
     fn role(
         &mut self,
         site: SiteId,
@@ -166,13 +174,16 @@ impl Steps {
             Some(role) if lacks(role) => format!("let role {name} {}", attributes.to_lowercase()),
             Some(_) => return,
         };
+        let exists = found.is_some();
+        let hidden = if file.is_some() { "PASSWORD '***'" } else { "" };
+        let sql = script::role(name, exists, attributes, hidden);
         let action = Action::Role {
             name: name.to_owned(),
-            exists: found.is_some(),
+            exists,
             attributes: attributes.to_owned(),
             password_file: file.map(str::to_owned),
         };
-        self.add(site, what, action);
+        self.0.push(Step::new(site, what, sql, action));
     }
 
     fn member(&mut self, site: SiteId, facts: &Facts, group: &str, role: &str) {
@@ -216,36 +227,24 @@ impl Steps {
         }
     }
 
-    fn guards(&mut self, names: &Names, facts: &Facts, primary: &Facts) {
-        for table in primary.tables.iter().filter(|table| table.logged) {
-            let found = facts
-                .table(&table.name)
-                .and_then(|found| found.guard.as_deref());
-            if found != Some("O") {
-                let what = format!("guard table {}", table.name);
-                self.sql(names.site, what, script::guard(&table.name));
-            }
-        }
-    }
-
     /// Says whether an existing publication grew.
     fn publication(&mut self, names: &Names, facts: &Facts) -> bool {
-        let mut wanted: Vec<_> = facts
-            .published_tables()
-            .map(|table| table.name.clone())
-            .collect();
-        wanted.push("tandem.heartbeat".into());
         let present = facts.publications.get(&names.publication);
-        wanted.retain(|table| !present.is_some_and(|found| found.contains(table)));
-        if !wanted.is_empty() {
-            let what = format!("publish {} in {}", wanted.join(", "), names.publication);
-            self.sql(
-                names.site,
-                what,
-                script::publish(names, present.is_some(), &wanted),
-            );
+        let tables = facts.published_tables().map(|table| table.name.as_str());
+        let wanted = ["tandem.heartbeat"].into_iter().chain(tables);
+        let wanted = wanted
+            .filter(|table| !present.is_some_and(|found| found.iter().any(|name| name == table)));
+        let (mut exists, before) = (present.is_some(), self.0.len());
+        for table in wanted {
+            let what = format!("publish {table} in {}", names.publication);
+            let step = Step::sql(names.site, what, script::publish(names, exists, table));
+            self.0.push(match table.starts_with("tandem.") {
+                true => step,
+                false => step.locking(table, Mode::ShareUpdateExclusive),
+            });
+            exists = true;
         }
-        present.is_some() && !wanted.is_empty()
+        present.is_some() && self.0.len() > before
     }
 
     fn subscription(
@@ -254,11 +253,20 @@ impl Steps {
         names: &Names,
         facts: &Facts,
         grew: bool,
+        copy: &Copy,
     ) -> Result<(), Error> {
         let (site, name) = (names.site, &names.subscription);
+        let shown = script::conninfo_by(config, names, Way::Relays, script::Secret::Hidden)?;
         let Some(present) = facts.subscriptions.get(name) else {
             let what = format!("create subscription {name} with slot {}", names.source_slot);
-            self.add(site, what, Action::Subscribe);
+            let limit = copy.limit.min(SLOT_LIMIT);
+            let step = Step::new(
+                site,
+                what,
+                script::subscribe(names, &shown),
+                Action::Subscribe(limit),
+            );
+            self.0.push(step.lasting(copy.lasts()));
             return Ok(());
         };
         if grew || present.tables.is_empty() {
@@ -268,17 +276,16 @@ impl Steps {
                 script::refresh(names),
             );
         }
-        let wanted = script::relay_conninfo(config, names)?;
+        let wanted = script::conninfo_by(config, names, Way::Relays, script::Secret::Read)?;
         if facts
             .conninfo
             .as_ref()
             .is_some_and(|found| *found != wanted)
         {
-            self.add(
-                site,
-                format!("connect {name} through the relays"),
-                Action::Reconnect,
-            );
+            let what = format!("connect {name} through the relays");
+            let sql = script::reconnect(names, &shown);
+            self.0
+                .push(Step::new(site, what, sql, Action::Connect(Way::Relays)));
         }
         Ok(())
     }

@@ -14,9 +14,12 @@ use super::Options;
 use crate::connect::{place, read_secret};
 use crate::error::Error;
 use crate::names::Names;
+use crate::steps::Way;
 
 const OBJECTS: &str = include_str!("../sql/objects.sql");
 const POWERS: &str = include_str!("../sql/powers.sql");
+/// The comment of a role that setup made.
+pub(crate) const MADE: &str = "made by tandem replication setup";
 
 /// Tandem's objects for one site: the agent's own, then the administrator's loans.
 pub(super) fn objects(config: &Config, names: &Names) -> String {
@@ -60,7 +63,7 @@ fn fill(script: &str, config: &Config, names: &Names) -> String {
             text(&names.source_publication),
         ),
         ("{{source_slot_text}}", text(&names.source_slot)),
-        ("{{way}}", text(&relay_way(config, names))),
+        ("{{way}}", text(&way(config, names))),
         ("{{publication}}", ident(&names.publication)),
         ("{{publication_text}}", text(&names.publication)),
         (
@@ -98,7 +101,7 @@ pub(super) fn passwords(
 }
 
 /// `PASSWORD '...'` with a SCRAM verifier.
-pub(super) fn password_clause(file: &str) -> Result<String, Error> {
+pub(crate) fn password_clause(file: &str) -> Result<String, Error> {
     let secret = read_secret(file)?;
     let verifier = postgres_protocol::password::scram_sha_256(secret.as_bytes());
     Ok(format!("PASSWORD {}", text(&verifier)))
@@ -137,29 +140,57 @@ pub(super) fn grants(config: &Config, application_too: bool) -> String {
     sql
 }
 
-/// The guard's trigger on one table (a name as SQL writes it).
-pub(super) fn guard(table: &str) -> String {
-    format!(
-        "CREATE OR REPLACE TRIGGER tandem_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
-         FOR EACH STATEMENT EXECUTE FUNCTION tandem_local.guard('gate')"
-    )
+/// Takes back what [`grants`] gave to one of Tandem's own roles.
+pub(crate) fn revokes(config: &Config, role: &str) -> String {
+    let database = &config.database;
+    let (owner, role) = (ident(&database.owner_role), ident(role));
+    let mut sql = String::new();
+    for schema in &database.schemas {
+        let schema = ident(schema);
+        sql.push_str(&format!(
+            "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role};
+             REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} REVOKE ALL ON TABLES FROM {role};
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} REVOKE ALL ON SEQUENCES FROM {role};
+             REVOKE ALL ON SCHEMA {schema} FROM {role};\n"
+        ));
+    }
+    sql
 }
 
-/// How the replica's server reaches the primary: through the relays of its own site's
-/// agents, so that a restarted agent does not stop replication and a promotion can cut it.
-pub(super) fn relay_conninfo(config: &Config, names: &Names) -> Result<String, Error> {
-    let source = place(config, names.other)?;
-    let password = read_secret(&source.replication_password_file)?;
-    let way = relayed(config, names)?;
-    Ok(format!("{way} password={}", libpq_value(&password)))
+/// Whether the password is read, or a mark put in its place to be shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secret {
+    /// The password of the configured file.
+    Read,
+    /// `***`.
+    Hidden,
+    /// No password at all.
+    Absent,
 }
 
-/// The same without its password; empty where no relay is configured, which the plan refuses.
-fn relay_way(config: &Config, names: &Names) -> String {
-    relayed(config, names).unwrap_or_default()
+/// How the server of `names` reaches its publisher.
+pub(crate) fn conninfo_by(
+    config: &Config,
+    names: &Names,
+    way: Way,
+    secret: Secret,
+) -> Result<String, Error> {
+    match way {
+        Way::Relays => relay_conninfo(config, names, secret),
+        Way::Straight => direct_conninfo(config, names, secret),
+    }
 }
 
-fn relayed(config: &Config, names: &Names) -> Result<String, Error> {
+/// The way through the relays without its password, for `tandem_local.follow`; empty where no
+/// relay is configured, which the plan refuses.
+fn way(config: &Config, names: &Names) -> String {
+    relay_conninfo(config, names, Secret::Absent).unwrap_or_default()
+}
+
+/// Through the relays of its own site's agents, so that a restarted agent does not stop
+/// replication and a promotion can cut it.
+fn relay_conninfo(config: &Config, names: &Names, secret: Secret) -> Result<String, Error> {
     let mut hosts = Vec::new();
     for agent in config.agents(names.site) {
         if let Some(relay) = relay_address(agent)? {
@@ -182,21 +213,21 @@ fn relayed(config: &Config, names: &Names) -> Result<String, Error> {
         &name,
         Some(&addresses.join(",")),
         &ports.join(","),
+        secret,
     )
 }
 
-/// The primary's own address, for a copy before any agent runs.
-pub(super) fn direct_conninfo(config: &Config, names: &Names) -> Result<String, Error> {
+/// The publisher's own address: for a copy before any agent runs, and after the last one has gone.
+fn direct_conninfo(config: &Config, names: &Names, secret: Secret) -> Result<String, Error> {
     let source = place(config, names.other)?;
-    let password = read_secret(&source.replication_password_file)?;
-    let way = conninfo(
+    conninfo(
         config,
         source,
         &source.host,
         source.address.as_deref(),
         &source.port.to_string(),
-    )?;
-    Ok(format!("{way} password={}", libpq_value(&password)))
+        secret,
+    )
 }
 
 fn relay_address(agent: &Agent) -> Result<Option<SocketAddr>, Error> {
@@ -223,14 +254,20 @@ fn relay_address(agent: &Agent) -> Result<Option<SocketAddr>, Error> {
     Ok(Some(found))
 }
 
-/// The way to a server, without the password.
+/// The way to a server.
 fn conninfo(
     config: &Config,
     source: &Postgres,
     host: &str,
     address: Option<&str>,
     port: &str,
+    secret: Secret,
 ) -> Result<String, Error> {
+    let password = match secret {
+        Secret::Read => Some(read_secret(&source.replication_password_file)?),
+        Secret::Hidden => Some("***".to_owned()),
+        Secret::Absent => None,
+    };
     let mut parts = vec![("host", host.to_owned())];
     if let Some(address) = address {
         parts.push(("hostaddr", address.to_owned()));
@@ -252,6 +289,8 @@ fn conninfo(
             parts.push(("sslrootcert", ca));
         }
     }
+    // Last, as `tandem_local.follow` puts it: the same way is the same text.
+    parts.extend(password.map(|password| ("password", password)));
     let quoted = parts
         .iter()
         .map(|(key, value)| format!("{key}={}", libpq_value(value)));
@@ -263,7 +302,7 @@ fn libpq_value(value: &str) -> String {
 }
 
 /// Makes the subscription and, at the publisher, its slot.
-pub(super) fn subscribe(names: &Names, conninfo: &str) -> String {
+pub(crate) fn subscribe(names: &Names, conninfo: &str) -> String {
     format!(
         "CREATE SUBSCRIPTION {} CONNECTION {} PUBLICATION {}
          WITH (slot_name = {}, copy_data = true, synchronous_commit = 'off', disable_on_error = false)",
@@ -275,7 +314,7 @@ pub(super) fn subscribe(names: &Names, conninfo: &str) -> String {
 }
 
 /// Points the subscription somewhere else.
-pub(super) fn reconnect(names: &Names, conninfo: &str) -> String {
+pub(crate) fn reconnect(names: &Names, conninfo: &str) -> String {
     format!(
         "ALTER SUBSCRIPTION {} CONNECTION {}",
         ident(&names.subscription),
@@ -284,19 +323,19 @@ pub(super) fn reconnect(names: &Names, conninfo: &str) -> String {
 }
 
 /// Takes tables that were published since.
-pub(super) fn refresh(names: &Names) -> String {
+pub(crate) fn refresh(names: &Names) -> String {
     format!(
         "ALTER SUBSCRIPTION {} REFRESH PUBLICATION",
         ident(&names.subscription)
     )
 }
 
-/// Publishes `tables`, adding to what the publication has.
-pub(super) fn publish(names: &Names, exists: bool, tables: &[String]) -> String {
-    let (name, list) = (ident(&names.publication), tables.join(", "));
+/// Publishes one table, in a new publication or one that exists.
+pub(super) fn publish(names: &Names, exists: bool, table: &str) -> String {
+    let name = ident(&names.publication);
     match exists {
-        true => format!("ALTER PUBLICATION {name} ADD TABLE {list}"),
-        false => format!("CREATE PUBLICATION {name} FOR TABLE {list}"),
+        true => format!("ALTER PUBLICATION {name} ADD TABLE {table}"),
+        false => format!("CREATE PUBLICATION {name} FOR TABLE {table}"),
     }
 }
 
@@ -311,10 +350,17 @@ pub(super) fn heartbeats(config: &Config, names: &Names) -> String {
     )
 }
 
-/// Makes a role, or gives an existing one what it lacks.
-pub(super) fn role(name: &str, exists: bool, attributes: &str, password: &str) -> String {
-    let verb = if exists { "ALTER" } else { "CREATE" };
-    format!("{verb} ROLE {} {attributes} {password}", ident(name))
+/// Makes a role, or gives an existing one what it lacks. A role of ours is marked, so that
+/// `tandem uninstall` knows it from one that was there before.
+pub(crate) fn role(name: &str, exists: bool, attributes: &str, password: &str) -> String {
+    let name = ident(name);
+    if exists {
+        return format!("ALTER ROLE {name} {attributes} {password}");
+    }
+    format!(
+        "CREATE ROLE {name} {attributes} {password}; COMMENT ON ROLE {name} IS {}",
+        text(MADE)
+    )
 }
 
 /// Membership in `group`.

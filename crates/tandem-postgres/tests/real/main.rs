@@ -2,10 +2,13 @@
 //!
 //! Each test starts its own pair, so they run beside each other and leave nothing.
 
+mod adopt;
 mod doctor;
 mod guard;
 mod promotion;
 mod reinstate;
 mod server;
 mod setup;
+mod traffic;
+mod uninstall;
 mod world;

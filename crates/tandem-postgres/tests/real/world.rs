@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tandem_core::config::Config;
 use tandem_core::model::{Epoch, Mono, SiteId};
-use tandem_postgres::setup::{self, Options, Outcome};
+use tandem_postgres::setup::{self, Options, Outcome, Patience};
 use tandem_postgres::{Database, boot_time};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -90,12 +90,22 @@ impl World {
         world
     }
 
+    /// As before anybody writes: the guards stand at once.
     pub(crate) async fn set_up(&self, dry_run: bool) -> Outcome {
-        let options = Options {
+        self.set_up_with(self.options(dry_run, true)).await
+    }
+
+    pub(crate) fn options(&self, dry_run: bool, offline: bool) -> Options {
+        Options {
             dry_run,
             application_password_file: Some(self.app_file.clone()),
             copy_limit: LIMIT,
-        };
+            offline,
+            patience: Patience::default(),
+        }
+    }
+
+    pub(crate) async fn set_up_with(&self, options: Options) -> Outcome {
         let mut said = Vec::new();
         let result = setup::run(&self.config, &options, &mut |line: &str| {
             said.push(line.to_owned());

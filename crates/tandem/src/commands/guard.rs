@@ -1,5 +1,6 @@
-//! `tandem guard status|disarm|arm`: break-glass for the guard inside a database.
+//! `tandem guard`: what stands inside a database, and break-glass for it.
 //!
+//! `install` and `remove` (in `guards`) put its triggers on and take them off.
 //! Disarming lets applications write at one site for a limited time, whatever agents know. Its
 //! author stands in the book of requests, automation is paused meanwhile, and it ends by itself.
 //! The printed SQL line does the same on the day when nothing of Tandem runs.
@@ -15,6 +16,7 @@ use tandem_core::model::{Epoch, SiteId};
 use tandem_core::planner::RequestKind;
 use tandem_postgres::{Database, break_glass_sql};
 
+use super::guards::{self, Install, Remove};
 use super::person::{
     Changing, Common, Danger, Output, REFUSED, Session, block_on, end, left, print_json, span,
 };
@@ -28,6 +30,9 @@ Examples:
   tandem guard status
   tandem guard disarm --site gcp --for 1h --reason \"agents cannot start, ticket 4711\"
   tandem guard arm --site gcp
+  tandem guard install --dry-run          which tables get a guard: SQL, locks, how long
+  tandem guard install --site aws         once an agent of aws holds the right to write
+  tandem guard remove --table public.note --confirm crm-dr
   tandem guard sql --site gcp             the line for the day when nothing of Tandem runs";
 
 /// Arguments of `tandem guard`.
@@ -46,6 +51,10 @@ pub(crate) struct Args {
 enum Verb {
     /// Show the guard of each database, and who disarmed it
     Status(Common),
+    /// Guard tables, one at a time, while applications write; refused while a guard would refuse
+    Install(Install),
+    /// Take guards off tables, one at a time; nothing inside the database stops a write any more
+    Remove(Remove),
     /// Let applications write at one site for a limited time; automation is paused meanwhile
     Disarm(Disarm),
     /// End that: the guard obeys the right to write again
@@ -105,6 +114,8 @@ struct Row {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.verb {
         Verb::Status(common) => status(common),
+        Verb::Install(args) => guards::install(args),
+        Verb::Remove(args) => guards::remove(args),
         Verb::Disarm(args) => disarm(args),
         Verb::Arm(args) => arm(args),
         Verb::Sql { site } => {

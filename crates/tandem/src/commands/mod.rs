@@ -17,6 +17,8 @@ pub(crate) mod drill;
 #[cfg(feature = "runtime")]
 pub(crate) mod guard;
 #[cfg(feature = "runtime")]
+pub(crate) mod guards;
+#[cfg(feature = "runtime")]
 pub(crate) mod history;
 #[cfg(feature = "runtime")]
 pub(crate) mod init;
@@ -39,4 +41,8 @@ pub(crate) mod requests;
 #[cfg(feature = "runtime")]
 pub(crate) mod status;
 #[cfg(feature = "runtime")]
+pub(crate) mod steps;
+#[cfg(feature = "runtime")]
 pub(crate) mod token;
+#[cfg(feature = "runtime")]
+pub(crate) mod uninstall;

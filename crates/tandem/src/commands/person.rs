@@ -18,7 +18,7 @@ use tandem_agent::people::{Ask, Made, PlanShown, Refusal, RuleShown};
 use tandem_core::config::Config;
 use tandem_core::model::SiteId;
 use tandem_core::planner::Language;
-use tandem_tls::{Answer, AskError, Credentials, Peer};
+use tandem_tls::{Answer as Reply, AskError, Credentials, Peer};
 
 use super::agent::{USAGE, read_config};
 
@@ -128,6 +128,13 @@ pub(crate) struct Changing {
     /// Print what would be asked for, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    answer: Answer,
+}
+
+/// The answer to the last question before a change.
+#[derive(clap::Args)]
+pub(crate) struct Answer {
     /// The cluster's name, instead of an answer typed by hand
     #[arg(long, value_name = "CLUSTER")]
     confirm: Option<String>,
@@ -234,8 +241,8 @@ impl Session {
     async fn any(
         &self,
         site: Option<SiteId>,
-        ask: impl AsyncFn(&Peer) -> Result<Answer, AskError>,
-    ) -> anyhow::Result<Answer> {
+        ask: impl AsyncFn(&Peer) -> Result<Reply, AskError>,
+    ) -> anyhow::Result<Reply> {
         let mut silent = Vec::new();
         let wanted = |agent: &&Desk| site.is_none_or(|site| agent.site == site);
         for agent in self.agents.iter().filter(wanted) {
@@ -255,7 +262,7 @@ impl Session {
         Err(end(FAILED, format!("{said}\n  {}", silent.join("\n  "))))
     }
 
-    fn settle(&self, answer: Answer) -> anyhow::Result<Answer> {
+    fn settle(&self, answer: Reply) -> anyhow::Result<Reply> {
         let code = match answer.status {
             200..=299 => return Ok(answer),
             400 => USAGE,
@@ -275,7 +282,7 @@ impl Session {
     }
 }
 
-fn refusal(answer: &Answer) -> Option<Refusal> {
+fn refusal(answer: &Reply) -> Option<Refusal> {
     answer.json().ok()
 }
 
@@ -349,6 +356,18 @@ impl Changing {
     /// The last question before a change. `--confirm` answers it in scripts.
     pub(crate) fn confirm(&self, session: &Session, danger: Danger) -> anyhow::Result<()> {
         let cluster = session.config.cluster.as_str();
+        self.answer.ask(cluster, session.language, danger)
+    }
+}
+
+impl Answer {
+    /// Asks about a change of `cluster`.
+    pub(crate) fn ask(
+        &self,
+        cluster: &str,
+        language: Language,
+        danger: Danger,
+    ) -> anyhow::Result<()> {
         if let Some(given) = &self.confirm {
             if given == cluster {
                 return Ok(());
@@ -364,11 +383,11 @@ impl Changing {
             return Err(end(USAGE, said));
         }
         let (question, wanted) = match danger {
-            Danger::Moderate => (session.say("Go on? [y/N] ", "계속할까요? [y/N] "), "y"),
+            Danger::Moderate => (say(language, "Go on? [y/N] ", "계속할까요? [y/N] "), "y"),
             Danger::Severe => {
                 let english = format!("Type the cluster's name ({cluster}) to go on: ");
                 let korean = format!("계속하려면 클러스터 이름({cluster})을 입력하십시오: ");
-                (session.say(&english, &korean), cluster)
+                (say(language, &english, &korean), cluster)
             }
         };
         eprint!("{question}");
@@ -381,7 +400,7 @@ impl Changing {
         } else {
             Err(end(
                 FAILED,
-                session.say("nothing was changed", "변경하지 않았습니다"),
+                say(language, "nothing was changed", "변경하지 않았습니다"),
             ))
         }
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use tandem_core::config::Config;
-use tandem_postgres::setup::{self, Options, Outcome};
+use tandem_postgres::setup::{self, Options};
 use tandem_postgres::status::{self, Direction, Status};
 
 use super::agent::{USAGE, read_config};
+use super::person;
+use super::steps::{Locks, show};
 
 /// Arguments of `tandem replication`.
 #[derive(clap::Args)]
@@ -29,7 +31,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Prepare both databases: roles, guard, heartbeat, publication, subscription. Run again, it changes nothing
+    /// Prepare both databases while applications write: roles, heartbeat, publication, subscription, guard
     Setup(SetupArgs),
     /// Show each direction: slot, positions, subscription, lag in seconds and bytes
     Status(OutputArgs),
@@ -37,15 +39,23 @@ enum Verb {
 
 #[derive(clap::Args)]
 struct SetupArgs {
-    /// Only print the steps
+    /// Only print the steps: SQL, locks, how long
     #[arg(long)]
     dry_run: bool,
+    /// No application writes at the primary: guard its tables at once, before an agent holds the right
+    #[arg(long)]
+    offline: bool,
     /// File with the application role's password; needed if that role does not exist
     #[arg(long, value_name = "FILE")]
     application_password_file: Option<String>,
     /// How long the initial copy of all tables may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     copy_limit: u64,
+    #[command(flatten)]
+    locks: Locks,
+    /// How to print
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: person::Output,
 }
 
 #[derive(clap::Args)]
@@ -82,25 +92,11 @@ async fn set_up(config: &Config, args: SetupArgs) -> anyhow::Result<ExitCode> {
         dry_run: args.dry_run,
         application_password_file: args.application_password_file,
         copy_limit: Duration::from_secs(args.copy_limit),
+        offline: args.offline,
+        patience: args.locks.patience(),
     };
-    match setup::run(config, &options, &mut |line| eprintln!("{line}")).await? {
-        Outcome::Refused(faults) => {
-            eprintln!("nothing was changed; {} fault(s):", faults.len());
-            for fault in faults {
-                eprintln!("  {fault}");
-            }
-            return Ok(ExitCode::from(USAGE));
-        }
-        Outcome::Planned(steps) => {
-            for step in &steps {
-                println!("{step}");
-            }
-            println!("{} step(s) to take; nothing was changed", steps.len());
-        }
-        Outcome::Done(steps) if steps.is_empty() => println!("everything is in place"),
-        Outcome::Done(steps) => println!("{} step(s) taken; every table is ready", steps.len()),
-    }
-    Ok(ExitCode::SUCCESS)
+    let outcome = setup::run(config, &options, &mut |line| eprintln!("{line}")).await?;
+    show(&outcome, &[], args.output, "every table is ready")
 }
 
 async fn show_status(config: &Config, output: Output) -> anyhow::Result<ExitCode> {

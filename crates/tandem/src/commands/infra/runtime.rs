@@ -30,7 +30,7 @@ mod with {
     use tandem_infra::phases::lock::Holder;
     use tandem_infra::phases::replication::Ends;
     use tandem_infra::phases::{Kind, Stop};
-    use tandem_postgres::setup::{self, Options, Outcome};
+    use tandem_postgres::setup::{self, Options, Outcome, Patience};
     use tandem_postgres::status::{self, State};
 
     use super::{ApplyLock, FileLock, Path, ReplicationPhase};
@@ -117,6 +117,8 @@ mod with {
                 dry_run: false,
                 application_password_file: None,
                 copy_limit: COPY_LIMIT,
+                offline: false,
+                patience: Patience::default(),
             };
             let outcome = block(setup::run(&config, &options, &mut |line| {
                 eprintln!("{line}");
@@ -129,6 +131,13 @@ mod with {
                     Err(Stop::refused(
                         lines.join("\n  "),
                         "put all of it right, then the same command again",
+                    ))
+                }
+                Outcome::Partial(_, blocked) => {
+                    let lines: Vec<String> = blocked.iter().map(ToString::to_string).collect();
+                    Err(Stop::failed(
+                        lines.join("\n  "),
+                        "end what holds these tables, then the same command again",
                     ))
                 }
                 Outcome::Planned(steps) | Outcome::Done(steps) => {
