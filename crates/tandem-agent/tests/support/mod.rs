@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tandem_agent::{Agent, Database, DatabaseError, Status};
 use tandem_core::config::{Config, Mode};
 use tandem_core::database::{
-    DatabaseSeen, GuardSeen, Heartbeat, Prepared, SlotSeen, SubscriptionSeen,
+    DatabaseSeen, Extent, GuardSeen, Heartbeat, Prepared, SlotSeen, SubscriptionSeen,
 };
 use tandem_core::model::{Epoch, Lsn, Mono, SiteId};
 use tandem_store::Memory;
