@@ -3,7 +3,7 @@
 //!
 //! [`Database`] is one site's database as its agent uses it: every operation is
 //! one bounded, repeatable step. [`setup`] prepares both databases once;
-//! [`doctor`], [`status`] and [`lost`] answer a person's questions.
+//! [`doctor`], [`status`], [`verify`] and [`lost`] answer a person's questions.
 //!
 //! Invariant: nothing here decides. Whether a site may write, and when it is
 //! promoted, is the planner's word; this crate refuses only what would be wrong
@@ -27,6 +27,7 @@ mod session;
 pub mod setup;
 pub mod status;
 mod tls;
+pub mod verify;
 
 pub use clock::boot_time;
 pub use database::Database;

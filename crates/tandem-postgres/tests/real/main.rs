@@ -8,4 +8,5 @@ mod lost;
 mod promotion;
 mod server;
 mod setup;
+mod verify;
 mod world;
