@@ -78,6 +78,9 @@ enum Command {
     /// Set up and watch PostgreSQL replication
     #[cfg(feature = "runtime")]
     Replication(commands::replication::Args),
+    /// Prove that both databases hold the same rows, while traffic runs; read-only
+    #[cfg(feature = "runtime")]
+    Verify(commands::verify::Args),
     /// Two clouds on one machine
     #[cfg(feature = "runtime")]
     Lab(commands::lab::Args),
@@ -123,6 +126,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         #[cfg(feature = "runtime")]
         Command::Replication(args) => commands::replication::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Verify(args) => commands::verify::run(args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
         #[cfg(feature = "runtime")]

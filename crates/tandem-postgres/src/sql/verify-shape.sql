@@ -1,6 +1,7 @@
 -- What must be known of tables before their rows are compared, in the shape of verify::catalog::Shape.
 -- Readable by every role. $1 schemas and $2 names of the tables, pairwise, $3 the site's subscription
 SELECT jsonb_build_object(
+    'version', current_setting('server_version_num')::int,
     'encoding', pg_encoding_to_char(d.encoding),
     -- The hash functions on constants: another processor or build that hashes differently must not look like other rows.
     'self_test', (hashtextextended('tandem' COLLATE "C", 1) # hashint4extended(7, 2) # hashint8extended(81985529216486895, 3)
@@ -19,7 +20,7 @@ SELECT jsonb_build_object(
                      WHERE s.subname = $3::text AND s.subdbid = d.oid AND r.srrelid = c.oid),
                 'columns', (
                     SELECT coalesce(jsonb_agg(jsonb_build_object(
-                               'name', a.attname, 'type', format_type(a.atttypid, -1),
+                               'name', a.attname, 'generated', a.attgenerated <> '', 'type', format_type(a.atttypid, -1),
                                'base', CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace AND t.typtype = 'b' THEN t.typname ELSE '' END,
                                'sorts', CASE WHEN a.attcollation = 0 THEN '' ELSE (
                                    SELECT CASE WHEN o.provider = 'b' OR (o.provider = 'c' AND o.collate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8')) THEN 'bytes'

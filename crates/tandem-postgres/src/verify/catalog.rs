@@ -16,6 +16,7 @@ use crate::error::Error;
 /// One site's side of the tables.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Shape {
+    version: u32,
     pub(super) encoding: String,
     self_test: String,
     tables: Vec<Table>,
@@ -37,6 +38,8 @@ pub(super) struct Table {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Column {
     name: String,
+    /// Computed here from other columns.
+    generated: bool,
     /// As a cast writes it.
     #[serde(rename = "type")]
     kind: String,
@@ -175,6 +178,7 @@ pub(super) fn subject(
         return Err(format!("its first copy is not finished (state {state})"));
     }
     let mut names = published.columns.clone();
+    names.retain(|name| travels(source.version, ours.column(name), theirs.column(name)));
     names.sort();
     let lost: Vec<_> = names
         .iter()
@@ -231,6 +235,13 @@ impl Table {
     }
 }
 
+/// Whether replication carries a column's values. Publishers list generated columns, and send
+/// them from release 18 on, if they are told to; a subscriber that generates takes none.
+fn travels(version: u32, ours: Option<&Column>, theirs: Option<&Column>) -> bool {
+    let generated = |column: Option<&Column>| column.is_some_and(|column| column.generated);
+    !generated(theirs) && (version >= 180_000 || !generated(ours))
+}
+
 fn base<'t>(table: &'t Table, column: &str) -> &'t str {
     table
         .column(column)
@@ -282,6 +293,7 @@ mod tests {
             kind: (*base).into(),
             base: (*base).into(),
             sorts: (*sorts).into(),
+            generated: name.starts_with("made"),
         };
         Table {
             schema: "public".into(),
@@ -305,6 +317,7 @@ mod tests {
             filter: None,
         };
         let shape = |table: Table| Shape {
+            version: 150_000,
             encoding: "UTF8".into(),
             self_test: "1".into(),
             tables: vec![table],
@@ -331,6 +344,13 @@ mod tests {
             .collect();
         assert_eq!(names, ["a", "id"]);
         assert!(found.key.unwrap().ordered);
+    }
+
+    #[test]
+    fn generated_columns_do_not_travel() {
+        let ours = table(&[("id", "int8", ""), ("made", "int8", "")], &["id"]);
+        let theirs = table(&[("id", "int8", "")], &["id"]);
+        assert_eq!(compare(ours, theirs).unwrap().columns.len(), 1);
     }
 
     #[test]

@@ -36,3 +36,5 @@ pub(crate) mod requests;
 pub(crate) mod status;
 #[cfg(feature = "runtime")]
 pub(crate) mod token;
+#[cfg(feature = "runtime")]
+pub(crate) mod verify;
