@@ -33,7 +33,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 const IN_FLIGHT_MAX: Duration = Duration::from_secs(5);
 
 /// Log that no commit has pushed to disk for this long gets a push: an idle server would flush the
-/// tail only at its next checkpoint, and nothing beyond the flushed log is sent.
+/// tail only with its next periodic record (15 s), and nothing beyond the flushed log is sent.
 const UNFLUSHED_MAX: Duration = Duration::from_millis(300);
 
 /// After a wait that ran out, the next ones only look whether the replica has come back.

@@ -60,7 +60,11 @@ impl Side {
     pub(super) async fn open(config: &Config, site: SiteId) -> Result<Self, Error> {
         let file = &place(config, site)?.replication_password_file;
         let target = Target::new(config, site, &config.database.replication_role, file)?;
-        let session = target.with_options(&options()).open().await?;
+        let session = target
+            .with_keepalives()
+            .with_options(&options())
+            .open()
+            .await?;
         Ok(Self {
             site,
             session,
@@ -76,17 +80,24 @@ impl Side {
     /// Runs a statement, prepared once a text.
     pub(super) async fn query(
         &self,
-        what: &str,
+        what: &'static str,
         sql: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        let refused = |source| Error::query(format!("{what} at {}", self.site), source);
-        let statement = self.statement(sql).await.map_err(refused)?;
-        self.session
-            .client()
-            .query(&statement, values)
-            .await
-            .map_err(refused)
+        let asked = async {
+            let statement = self.statement(sql).await?;
+            self.session.client().query(&statement, values).await
+        };
+        match tokio::time::timeout(STATEMENT_LIMIT, asked).await {
+            Ok(answer) => {
+                answer.map_err(|source| Error::query(format!("{what} at {}", self.site), source))
+            }
+            Err(_) => Err(Error::TimedOut {
+                what,
+                address: self.site.to_string(),
+                limit: STATEMENT_LIMIT,
+            }),
+        }
     }
 
     async fn statement(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
@@ -186,7 +197,12 @@ impl Side {
         Ok(found)
     }
 
-    async fn keyed(&self, what: &str, sql: &str, keys: &[KeyText]) -> Result<Vec<Row>, Error> {
+    async fn keyed(
+        &self,
+        what: &'static str,
+        sql: &str,
+        keys: &[KeyText],
+    ) -> Result<Vec<Row>, Error> {
         let width = keys.first().map_or(0, Vec::len);
         let column = |n: usize| keys.iter().map(|key| key[n].as_str()).collect::<Vec<_>>();
         let columns: Vec<_> = (0..width).map(column).collect();
