@@ -94,6 +94,17 @@ impl Target {
         self
     }
 
+    /// Notices within half a minute that the way to the server was cut, for connections whose
+    /// statements may rightly take longer than that.
+    #[must_use]
+    pub(crate) fn with_keepalives(mut self) -> Self {
+        self.settings
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(4);
+        self
+    }
+
     /// Opens one connection, within [`CONNECT_LIMIT`] as a whole.
     pub(crate) async fn open(&self) -> Result<Session, Error> {
         let connecting = tokio::time::timeout(CONNECT_LIMIT, self.connect());

@@ -3,7 +3,7 @@
 //!
 //! [`Database`] is one site's database as its agent uses it: every operation is
 //! one bounded, repeatable step. [`setup`] prepares both databases once;
-//! [`doctor`], [`status`] and [`tail`] answer a person's questions.
+//! [`doctor`], [`status`], [`tail`] and [`verify`] answer a person's questions.
 //!
 //! Invariant: nothing here decides. Whether a site may write, and when it is
 //! promoted, is the planner's word; this crate refuses only what would be wrong
@@ -32,6 +32,7 @@ pub mod steps;
 pub mod tail;
 mod tls;
 pub mod uninstall;
+pub mod verify;
 
 pub use clock::boot_time;
 pub use database::Database;

@@ -87,6 +87,9 @@ enum Command {
     /// Take Tandem out of both databases while applications write
     #[cfg(feature = "runtime")]
     Uninstall(commands::uninstall::Args),
+    /// Prove that both databases hold the same rows, while traffic runs; read-only
+    #[cfg(feature = "runtime")]
+    Verify(commands::verify::Args),
     /// Two clouds on one machine
     #[cfg(feature = "runtime")]
     Lab(commands::lab::Args),
@@ -138,6 +141,8 @@ fn main() -> ExitCode {
         Command::Replication(args) => commands::replication::run(args),
         #[cfg(feature = "runtime")]
         Command::Uninstall(args) => commands::uninstall::run(&args),
+        #[cfg(feature = "runtime")]
+        Command::Verify(args) => commands::verify::run(args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
         #[cfg(feature = "runtime")]

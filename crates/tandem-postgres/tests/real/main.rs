@@ -11,4 +11,5 @@ mod server;
 mod setup;
 mod traffic;
 mod uninstall;
+mod verify;
 mod world;

@@ -46,3 +46,5 @@ pub(crate) mod steps;
 pub(crate) mod token;
 #[cfg(feature = "runtime")]
 pub(crate) mod uninstall;
+#[cfg(feature = "runtime")]
+pub(crate) mod verify;
