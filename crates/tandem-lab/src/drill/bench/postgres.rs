@@ -12,8 +12,14 @@ use super::{Often, Program};
 /// There and back under load.
 const MOVES: &str = "switchover";
 
+/// Writes are really lost, and each must be in the ledger.
+const LOSSY: &str = "aws-outage-lagging";
+
 /// The survivor takes over, whatever its database was doing.
 const TAKEN_OVER: [&str; 2] = ["half-received-transaction", "sequences"];
+
+/// An old primary with ten thousand rows of its own comes back under load.
+const BACK: &str = "reinstate-after-divergence";
 
 /// Nobody takes over, and nothing is gone when the primary is back.
 const REFUSED: [&str; 4] = [
@@ -29,17 +35,24 @@ const OWN: &[Rule] = &[
     (MOVES, Measure::WritePause, Max, Some("<= 3")),
     (MOVES, Measure::WritePauseFirst, P50, None),
     (MOVES, Measure::WritePauseLast, P50, None),
-    (MOVES, Measure::FailedWrites, Sum, Some("== 0")),
+    (MOVES, Measure::FailedWrites, Sum, None),
     (MOVES, Measure::FailedRequests, Sum, None),
     (MOVES, Measure::StepsFailed, Sum, Some("== 0")),
     (MOVES, Measure::Promotions, Min, Some("== 2")),
     (MOVES, Measure::Missing, Sum, Some("== 0")),
+    (LOSSY, Measure::Missing, Sum, Some(">= 1")),
+    (LOSSY, Measure::Missing, Min, None),
+    (BACK, Measure::Missing, Sum, Some(">= 1")),
+    (BACK, Measure::StepsFailed, Sum, Some("== 0")),
+    (BACK, Measure::LooksFailed, Sum, Some("== 0")),
+    (BACK, Measure::Promotions, Max, Some("== 1")),
 ];
 
 pub(super) fn program() -> Program {
-    let seldom = TAKEN_OVER.iter().chain(&REFUSED);
+    let seldom = TAKEN_OVER.iter().chain(&REFUSED).chain([&BACK]);
     let seldom = seldom.map(|drill| (*drill, Often::Quarter));
-    let drills: Vec<_> = [(MOVES, Often::Always)].into_iter().chain(seldom).collect();
+    let always = [(MOVES, Often::Always), (LOSSY, Often::Always)];
+    let drills: Vec<_> = always.into_iter().chain(seldom).collect();
     let own = OWN.iter().copied();
     let all = drills.iter().flat_map(|(drill, _)| everywhere(drill));
     let taken = TAKEN_OVER.iter().flat_map(|drill| taken_over(drill));
