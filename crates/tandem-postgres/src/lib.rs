@@ -23,6 +23,7 @@ mod guard;
 pub mod lost;
 mod names;
 mod promotion;
+pub mod schema;
 mod session;
 pub mod setup;
 pub mod status;

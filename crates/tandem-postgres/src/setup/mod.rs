@@ -12,7 +12,7 @@ mod check;
 mod execute;
 mod gather;
 mod plan;
-mod script;
+pub(crate) mod script;
 
 use std::time::Duration;
 

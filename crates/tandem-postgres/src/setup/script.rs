@@ -132,7 +132,7 @@ pub(super) fn grants(config: &Config, application_too: bool) -> String {
 }
 
 /// The guard's trigger on one table (a name as SQL writes it).
-pub(super) fn guard(table: &str) -> String {
+pub(crate) fn guard(table: &str) -> String {
     format!(
         "CREATE OR REPLACE TRIGGER tandem_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
          FOR EACH STATEMENT EXECUTE FUNCTION tandem_local.guard('gate')"
@@ -265,7 +265,7 @@ pub(super) fn reconnect(names: &Names, conninfo: &str) -> String {
 }
 
 /// Takes tables that were published since.
-pub(super) fn refresh(names: &Names) -> String {
+pub(crate) fn refresh(names: &Names) -> String {
     format!(
         "ALTER SUBSCRIPTION {} REFRESH PUBLICATION",
         ident(&names.subscription)
@@ -273,7 +273,7 @@ pub(super) fn refresh(names: &Names) -> String {
 }
 
 /// Publishes `tables`, adding to what the publication has.
-pub(super) fn publish(names: &Names, exists: bool, tables: &[String]) -> String {
+pub(crate) fn publish(names: &Names, exists: bool, tables: &[String]) -> String {
     let (name, list) = (ident(&names.publication), tables.join(", "));
     match exists {
         true => format!("ALTER PUBLICATION {name} ADD TABLE {list}"),
