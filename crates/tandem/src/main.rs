@@ -78,6 +78,9 @@ enum Command {
     /// Set up and watch PostgreSQL replication
     #[cfg(feature = "runtime")]
     Replication(commands::replication::Args),
+    /// Change tables of a replicated pair, each statement at the right site first
+    #[cfg(feature = "runtime")]
+    Schema(commands::schema::Args),
     /// Two clouds on one machine
     #[cfg(feature = "runtime")]
     Lab(commands::lab::Args),
@@ -123,6 +126,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         #[cfg(feature = "runtime")]
         Command::Replication(args) => commands::replication::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Schema(args) => commands::schema::run(args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
         #[cfg(feature = "runtime")]

@@ -25,8 +25,8 @@ const POLL: Duration = Duration::from_millis(100);
 const CONFIRMED: &str = "SELECT coalesce(max(confirmed_flush_lsn) >= $2::text::pg_lsn, false), coalesce(max(confirmed_flush_lsn)::text, 'nothing')
       FROM pg_replication_slots WHERE slot_name = $1::text";
 
-/// One run at a time, whatever the file: the number is any that nobody else uses.
-const TURN: &str = "SELECT pg_try_advisory_lock(7265736368656d61)";
+/// One run at a time, whatever the file.
+const TURN: &str = "SELECT pg_try_advisory_lock(hashtextextended('tandem schema', 0))";
 
 /// An interrupted run's server process may still finish its statement.
 const TURN_LIMIT: Duration = Duration::from_secs(30);

@@ -101,14 +101,6 @@ fn health(primary: &Site, replica: &Site, names: &Names) -> Vec<Obstacle> {
             );
             found.push(Obstacle::new(problem, status));
         }
-        if !subscription.unready.is_empty() {
-            let problem = format!(
-                "{}: still copying {}",
-                names.site,
-                subscription.unready.join(", ")
-            );
-            found.push(Obstacle::new(problem, "wait until every table is ready"));
-        }
     }
     if primary.slot_lost {
         found.push(Obstacle::new(
@@ -233,6 +225,10 @@ async fn side(
         shape: shape::read(config, session).await?,
         journal: journal(session, migration).await?,
         carried,
+        copying: site
+            .subscription
+            .as_ref()
+            .is_some_and(|found| !found.unready.is_empty()),
         closed_schemas: site.closed_schemas.clone(),
     })
 }
@@ -301,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_and_a_dead_worker_are_obstacles() {
+    fn a_dead_worker_is_an_obstacle() {
         let names = Names {
             site: "gcp".parse().expect("a site"),
             other: "aws".parse().expect("a site"),
@@ -315,9 +311,8 @@ mod tests {
         assert!(health(&site(None), &replica, &names).is_empty());
         replica.subscription = Some(Subscription {
             enabled: true,
-            unready: vec!["a".into()],
             ..Subscription::default()
         });
-        assert_eq!(health(&site(None), &replica, &names).len(), 2);
+        assert_eq!(health(&site(None), &replica, &names).len(), 1);
     }
 }

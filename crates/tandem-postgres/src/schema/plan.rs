@@ -95,6 +95,8 @@ pub(crate) struct Side {
     pub(crate) journal: Vec<(Mark, Progress)>,
     /// Tables in this site's publication (the primary) or subscription (the replica).
     pub(crate) carried: Vec<Name>,
+    /// Some table is not copied yet, as after an interrupted run.
+    pub(crate) copying: bool,
     /// Schemas in which the owner role may not create anything yet.
     pub(crate) closed_schemas: Vec<String>,
 }
@@ -153,6 +155,9 @@ pub(crate) fn plan(
         sides,
         list: Vec::new(),
     };
+    if sides.replica.copying {
+        steps.ready();
+    }
     steps.let_owner_create(script);
     for (at, (piece, reading)) in script.statements.iter().enumerate() {
         steps.statement(piece, reading, &marks[at]);
@@ -540,6 +545,14 @@ impl Steps<'_> {
         );
     }
 
+    fn ready(&mut self) {
+        self.wait(
+            "wait until new tables are copied",
+            "as many rows as they hold by then",
+            Action::Ready,
+        );
+    }
+
     /// A column that must not be NULL and fills itself with nothing would stop apply as soon as
     /// the primary has dropped it.
     fn loosen(&mut self, reading: &Reading) {
@@ -567,17 +580,8 @@ impl Steps<'_> {
 
     /// New tables belong to the owner role, which needs room for them.
     fn let_owner_create(&mut self, script: &Script) {
-        let creates = |reading: &Reading| {
-            matches!(
-                reading.class,
-                Class::Additive | Class::Neutral | Class::Removing
-            )
-        };
-        if !script
-            .statements
-            .iter()
-            .any(|(_, reading)| creates(reading))
-        {
+        let creates = |piece: &Piece| piece.words.first().is_some_and(|word| word == "CREATE");
+        if !script.statements.iter().any(|(piece, _)| creates(piece)) {
             return;
         }
         for side in [&self.sides.replica, &self.sides.primary] {
@@ -622,11 +626,7 @@ impl Steps<'_> {
                 sql,
                 false,
             );
-            self.wait(
-                "wait until the new tables are copied",
-                "as many rows as they hold by then",
-                Action::Ready,
-            );
+            self.ready();
         }
     }
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod guard;
 mod lost;
 mod promotion;
+mod schema;
 mod server;
 mod setup;
 mod world;
