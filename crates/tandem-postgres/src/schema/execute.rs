@@ -115,14 +115,9 @@ impl Executor<'_> {
         index: Option<&Name>,
     ) -> Result<(), Error> {
         let (what, limit) = (step.to_string(), self.options.step_limit);
-        for part in [
-            "SET lock_timeout = 0".to_owned(),
-            script::surroundings(self.config, deed.as_administrator, ""),
-        ]
-        .iter()
-        .flat_map(|sql| sql.split("; "))
-        {
-            run(session, &what, part, limit).await?;
+        run(session, &what, "SET lock_timeout = 0", limit).await?;
+        for part in script::surroundings(self.config, deed.as_administrator, "") {
+            run(session, &what, &part, limit).await?;
         }
         if let Some(index) = index.filter(|index| self.is_half_built(step, index)) {
             run(session, &what, &script::drop_index(index), limit).await?;
@@ -189,11 +184,10 @@ impl Executor<'_> {
             let Err(error) = self.parts(session, what, parts).await else {
                 return Ok(());
             };
-            // Fails if the session is gone, which the error says already.
-            let _ = run(session, what, "ROLLBACK", QUESTION_LIMIT).await;
             if !is_locked(&error) || begun.elapsed() > self.options.lock_limit {
                 return Err(error);
             }
+            run(session, what, "ROLLBACK", QUESTION_LIMIT).await?;
             tracing::info!(%what, "somebody holds the table; trying again");
             tokio::time::sleep(self.options.lock_timeout).await;
         }

@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 
-use super::reading::{Class, Hit, Reading, Scene, read};
+use super::reading::{Class, Effect, Hit, Reading, Scene};
 use super::rules::{self, Level, Rule};
+use super::statements::read;
 use super::text::{self, Allowed, Piece};
 
 /// What the linter cannot know from the file.
@@ -112,7 +113,7 @@ fn keyed_later(statements: &mut [(Piece, Reading)]) {
         .iter()
         .flat_map(|(_, reading)| &reading.effects)
         .filter_map(|effect| match effect {
-            super::reading::Effect::Key { table } => Some(table.to_string()),
+            Effect::Key { table } => Some(table.to_string()),
             _ => None,
         })
         .collect();

@@ -9,7 +9,8 @@ use tandem_core::model::SiteId;
 use tokio_postgres::types::Json;
 
 use super::execute::take_turn;
-use super::plan::{Mark, Obstacle, Progress, Side, Sides};
+use super::obstacles::Obstacle;
+use super::plan::{Mark, Progress, Side, Sides};
 use super::reading::Name;
 use super::shape;
 use crate::connect::Target;

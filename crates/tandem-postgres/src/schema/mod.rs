@@ -14,11 +14,14 @@
 mod execute;
 mod lint;
 mod look;
+mod obstacles;
 mod plan;
 mod reading;
 mod rules;
 mod script;
 mod shape;
+mod statements;
+mod steps;
 mod tables;
 mod text;
 mod words;
@@ -29,7 +32,8 @@ use tandem_core::config::Config;
 use tandem_core::model::SiteId;
 
 pub use lint::{Circumstances, Finding, lint, worst};
-pub use plan::{Obstacle, Step};
+pub use obstacles::Obstacle;
+pub use plan::Step;
 pub use reading::{Class, Name};
 pub use rules::{Level, RULES, Rule};
 pub use shape::{Difference, diff};

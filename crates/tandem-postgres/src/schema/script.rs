@@ -62,7 +62,7 @@ pub(super) fn journal(config: &Config) -> String {
 }
 
 /// Where a session of a statement looks for names, and as whom it acts.
-pub(super) fn surroundings(config: &Config, as_administrator: bool, local: &str) -> String {
+pub(super) fn surroundings(config: &Config, as_administrator: bool, local: &str) -> [String; 2] {
     let schemas: Vec<_> = config
         .database
         .schemas
@@ -73,10 +73,10 @@ pub(super) fn surroundings(config: &Config, as_administrator: bool, local: &str)
         true => "NONE".to_owned(),
         false => ident(&config.database.owner_role),
     };
-    format!(
-        "SET {local} search_path = {}; SET {local} ROLE {role}",
-        schemas.join(", ")
-    )
+    [
+        format!("SET {local} search_path = {}", schemas.join(", ")),
+        format!("SET {local} ROLE {role}"),
+    ]
 }
 
 /// One statement with everything that belongs to it, as one transaction.
@@ -90,7 +90,7 @@ pub(super) fn transaction(
     let mut sql = format!(
         "BEGIN; SET LOCAL lock_timeout = {}; {};\n{}\n;\nSET LOCAL ROLE NONE; SET LOCAL search_path = pg_catalog;",
         lock_timeout.as_millis(),
-        surroundings(config, deed.as_administrator, "LOCAL"),
+        surroundings(config, deed.as_administrator, "LOCAL").join("; "),
         deed.sql
     );
     for table in &deed.makes {

@@ -4,6 +4,7 @@
 //! This does: the same parts of the catalog, compared one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tandem_core::config::Config;
@@ -43,6 +44,8 @@ pub(crate) struct Column {
 pub(crate) struct Key {
     pub(crate) schema: String,
     pub(crate) table: String,
+    /// The index, and the constraint if it is the primary key.
+    pub(crate) name: String,
     pub(crate) identity: String,
     pub(crate) columns: Vec<String>,
 }
@@ -126,6 +129,24 @@ impl Column {
     }
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.column {
+            Some(column) => write!(f, "{}.{column}:", self.table)?,
+            None => write!(f, "{}:", self.table)?,
+        }
+        for (at, (site, found)) in self.sites.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            write!(
+                f,
+                "{comma} {} at {site}",
+                found.as_deref().unwrap_or("nothing")
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// Everything that differs between two sites, by table and column.
 pub(crate) fn compare(left: (SiteId, &Shape), right: (SiteId, &Shape)) -> Vec<Difference> {
     let tables: BTreeSet<_> = left.1.tables().union(&right.1.tables()).cloned().collect();
@@ -168,7 +189,7 @@ pub(crate) fn explains(effects: &[&Effect], difference: &Difference) -> bool {
         Effect::Column { table, column, .. } | Effect::Nullable { table, column } => {
             *table == difference.table && difference.column.as_ref() == Some(column)
         }
-        Effect::Index { .. } => false,
+        Effect::Index { .. } | Effect::Constraint { .. } => false,
     })
 }
 

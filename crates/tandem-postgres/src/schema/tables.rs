@@ -8,8 +8,9 @@ use sqlparser::ast::{
     Owner, ReplicaIdentity, TableConstraint,
 };
 
-use super::reading::{Class, Effect, Lock, Name, Reading, Scene, functions, ident};
+use super::reading::{Class, Effect, Lock, Name, Reading, Scene, ident};
 use super::rules;
+use super::statements::functions;
 
 pub(super) fn create(table: &CreateTable, scene: &Scene) -> Reading {
     let name = scene.name(&table.name);
@@ -165,7 +166,12 @@ fn one(operation: &AlterTableOperation, table: &Name, scene: &Scene) -> Reading 
             refused(rules::PRIMARY_KEY_CHANGE)
         }
         AlterTableOperation::DropPrimaryKey { .. } => refused(rules::PRIMARY_KEY_CHANGE),
-        AlterTableOperation::DropConstraint { .. } => Reading::new(Class::Additive, Lock::MOMENT),
+        AlterTableOperation::DropConstraint { name, .. } => {
+            Reading::new(Class::Additive, Lock::MOMENT).with(Effect::Constraint {
+                table: table.clone(),
+                name: ident(name),
+            })
+        }
         AlterTableOperation::ValidateConstraint { .. } => {
             Reading::new(Class::Neutral, Lock::UPDATE)
         }
@@ -189,8 +195,8 @@ fn one(operation: &AlterTableOperation, table: &Name, scene: &Scene) -> Reading 
         | AlterTableOperation::EnableReplicaRule { .. } => refused(rules::TRIGGER_ALWAYS),
         AlterTableOperation::EnableTrigger { .. } => Reading::new(Class::Neutral, Lock::SHARE_ROW),
         AlterTableOperation::OwnerTo { new_owner } => owner(new_owner, table, scene),
-        AlterTableOperation::SetUnlogged {} => refused(rules::NOT_REPLICATED_TABLE),
-        AlterTableOperation::SetLogged {} => refused(rules::TABLE_REWRITE),
+        AlterTableOperation::SetUnlogged => refused(rules::NOT_REPLICATED_TABLE),
+        AlterTableOperation::SetLogged => refused(rules::TABLE_REWRITE),
         AlterTableOperation::SetOptionsParens { .. } => Reading::new(Class::Neutral, Lock::UPDATE),
         _ => refused(rules::UNKNOWN),
     }

@@ -28,6 +28,8 @@ pub(crate) struct Piece {
     pub(crate) words: Vec<String>,
     /// What the parser made of it, or why it could not.
     pub(crate) tree: Result<Statement, String>,
+    /// The word by which it touches what is Tandem's own.
+    pub(crate) touches: Option<String>,
     /// What the comments above it allow.
     pub(crate) allowed: Vec<Allowed>,
 }
@@ -94,8 +96,29 @@ fn piece(
         line: first.span.start.line,
         sql: text[begin..end].to_owned(),
         words: spoken.iter().map_while(word).take(WORDS_MAX).collect(),
+        touches: touches(&spoken),
         tree: parse(&spoken),
         allowed: allowed.to_vec(),
+    })
+}
+
+/// Tandem's schemas and its guard, named as identifiers; the two functions that every
+/// application may call are no touch.
+fn touches(tokens: &[TokenWithSpan]) -> Option<String> {
+    let word = |at: usize| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) => word.value.to_lowercase(),
+        Some(Token::Period) => ".".to_owned(),
+        _ => String::new(),
+    };
+    let about_schemas = (0..tokens.len()).any(|at| word(at) == "schema");
+    (0..tokens.len()).find_map(|at| match word(at).as_str() {
+        "tandem_guard" => Some(word(at)),
+        "tandem" | "tandem_local" if word(at + 1) == "." => {
+            let open = ["origin", "site"].contains(&word(at + 2).as_str());
+            (!open).then(|| format!("{}.{}", word(at), word(at + 2)))
+        }
+        "tandem" | "tandem_local" if about_schemas => Some(word(at)),
+        _ => None,
     })
 }
 

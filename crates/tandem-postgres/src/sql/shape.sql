@@ -9,9 +9,10 @@ SELECT jsonb_build_object(
          WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
            AND a.attnum > 0 AND NOT a.attisdropped),
     'keys', (
-        SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'table', c.relname, 'identity', c.relreplident,
+        SELECT coalesce(jsonb_agg(jsonb_build_object('schema', n.nspname, 'table', c.relname, 'name', x.relname, 'identity', c.relreplident,
                    'columns', (SELECT jsonb_agg(k.attname ORDER BY k.attnum) FROM pg_attribute k WHERE k.attrelid = i.indexrelid))), '[]')
           FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_index i ON i.indrelid = c.oid
+          JOIN pg_class x ON x.oid = i.indexrelid
          WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
            AND (i.indisreplident OR (c.relreplident = 'd' AND i.indisprimary))),
     'indexes', (

@@ -8,6 +8,7 @@ use tandem_postgres::schema::{self, Migration, Options, Outcome, Step};
 use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
 
+use crate::server::ADMIN;
 use crate::world::{World, arm, assert_refused, barrier, insert, wait_until};
 
 fn options() -> Options {
@@ -468,4 +469,117 @@ async fn rows_announced_before_a_failover_are_left_to_a_person() {
         .await;
     let error = denied.expect_err("the application has no business there");
     assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+}
+
+/// Turns the direction by hand: gcp publishes, aws receives, straight from server to server.
+async fn turn_round(world: &World) {
+    let (aws, gcp) = (world.aws.admin().await, world.gcp.admin().await);
+    let stop = "ALTER SUBSCRIPTION crm_subscription DISABLE";
+    gcp.batch_execute(stop).await.expect("disabled");
+    wait_until("the worker has left", || async {
+        let seen = world.database("gcp").observe().await.expect("a look");
+        seen.subscription.is_some_and(|found| !found.worker)
+    })
+    .await;
+    for prepare in [
+        "SELECT tandem_local.publish()",
+        "SELECT pg_create_logical_replication_slot('crm_rev_slot', 'pgoutput')",
+    ] {
+        gcp.batch_execute(prepare).await.expect(prepare);
+    }
+    let subscribe = format!(
+        "CREATE SUBSCRIPTION crm_subscription_rev
+         CONNECTION $$host=127.0.0.1 port={} dbname=crm user=postgres password='{}'$$ PUBLICATION crm_replication_rev
+         WITH (slot_name = 'crm_rev_slot', create_slot = false, copy_data = false)",
+        world.gcp.port,
+        ADMIN.replace('\'', "\\'"),
+    );
+    aws.batch_execute(&subscribe).await.expect("subscribed");
+    wait_until("aws receives", || async {
+        let seen = world.database("aws").observe().await.expect("a look");
+        seen.subscription.is_some_and(|found| found.worker)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_order_follows_the_direction() {
+    let world = World::ready().await;
+    arm(&world.database("aws"), 1).await;
+    insert(&world.app("aws").await, "old").await.expect("a row");
+    barrier(&world.database("aws"), &world.database("gcp"), 1).await;
+    turn_round(&world).await;
+    arm(&world.database("gcp"), 2).await;
+    let narrow = migration(
+        "narrow.sql",
+        "CREATE UNIQUE INDEX CONCURRENTLY contact_request ON public.contact (request_id);
+         ALTER TABLE public.contact ADD CONSTRAINT named CHECK (name <> '') NOT VALID;
+         ALTER TABLE public.contact VALIDATE CONSTRAINT named;
+         -- tandem: allow drop nobody reads it
+         DROP TABLE public.note;
+         UPDATE public.contact SET name = 'new';",
+    );
+    let steps = apply(&world, &narrow).await;
+    let place = |words: &str| {
+        steps
+            .iter()
+            .position(|step| step.starts_with(words))
+            .expect(words)
+    };
+    assert!(
+        place("gcp: CREATE UNIQUE") < place("aws: CREATE UNIQUE"),
+        "{steps:#?}"
+    );
+    assert!(
+        place("gcp: DROP TABLE") < place("aws: DROP TABLE"),
+        "{steps:#?}"
+    );
+    assert!(
+        place("aws: ALTER TABLE public.contact VALIDATE")
+            < place("gcp: ALTER TABLE public.contact VALIDATE")
+    );
+    wait_until("the rows arrive at aws", || async {
+        text(&world, "aws", "SELECT name FROM public.contact").await == "new"
+    })
+    .await;
+    widen_from_gcp(&world).await;
+    assert_equal_shapes(&world).await;
+}
+
+async fn widen_from_gcp(world: &World) {
+    let text = "CREATE TABLE public.tag (id bigint PRIMARY KEY); ALTER TABLE public.contact DROP CONSTRAINT named;";
+    let steps = apply(world, &migration("wide.sql", text)).await;
+    let place = |words: &str| {
+        steps
+            .iter()
+            .position(|step| step.starts_with(words))
+            .expect(words)
+    };
+    assert!(
+        place("aws: CREATE TABLE") < place("gcp: CREATE TABLE"),
+        "{steps:#?}"
+    );
+    assert!(
+        steps.contains(&"gcp: publish public.tag".to_owned()),
+        "{steps:#?}"
+    );
+    let row = "INSERT INTO public.tag VALUES (7)";
+    world
+        .gcp
+        .admin()
+        .await
+        .batch_execute(row)
+        .await
+        .expect("a row");
+    let admin = world.aws.admin().await;
+    wait_until("the row arrives at aws", || async {
+        let sql = "SELECT count(*) FROM public.tag";
+        admin
+            .query_one(sql, &[])
+            .await
+            .expect("a count")
+            .get::<_, i64>(0)
+            == 1
+    })
+    .await;
 }
