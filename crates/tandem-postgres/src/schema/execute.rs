@@ -49,7 +49,7 @@ impl Executor<'_> {
             run(
                 session,
                 "journal of schema changes",
-                &script::journal(self.config),
+                &script::journal(),
                 QUESTION_LIMIT,
             )
             .await?;
@@ -127,7 +127,7 @@ impl Executor<'_> {
             run(session, &what, part, QUESTION_LIMIT).await?;
         }
         result?;
-        let mark = script::mark(self.config, self.migration, &deed.mark, &deed.sql, "done");
+        let mark = script::mark(self.migration, &deed.mark, &deed.sql, "done");
         run(
             session,
             &what,
@@ -150,7 +150,7 @@ impl Executor<'_> {
     /// The replica hears of it first: after a failover in between it knows to ask a person.
     async fn rows(&self, step: &Step, deed: &Deed) -> Result<(), Error> {
         let announce = |state| {
-            let mark = script::mark(self.config, self.migration, &deed.mark, &deed.sql, state);
+            let mark = script::mark(self.migration, &deed.mark, &deed.sql, state);
             format!("BEGIN; {mark} COMMIT")
         };
         let what = step.to_string();

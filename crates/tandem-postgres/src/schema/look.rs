@@ -21,7 +21,7 @@ use crate::session::Session;
 use crate::setup::Pair;
 
 /// Where each site remembers what was done.
-pub(super) const JOURNAL: &str = "tandem_local.schema_journal";
+pub(super) const JOURNAL: &str = "tandem_schema.journal";
 
 const SQL: &str = include_str!("../sql/pair.sql");
 
@@ -239,15 +239,14 @@ async fn journal(session: &Session, migration: &str) -> Result<Vec<(Mark, Progre
         .row(
             "journal",
             LIMIT,
-            "SELECT to_regclass('tandem_local.schema_journal') IS NOT NULL",
+            "SELECT to_regclass('tandem_schema.journal') IS NOT NULL",
             &[],
         )
         .await?;
     if !exists.get::<_, bool>(0) {
         return Ok(Vec::new());
     }
-    let sql =
-        "SELECT statement, nth, state FROM tandem_local.schema_journal WHERE migration = $1::text";
+    let sql = "SELECT statement, nth, state FROM tandem_schema.journal WHERE migration = $1::text";
     let rows = session.rows("journal", LIMIT, sql, &[&migration]).await?;
     let entry = |row: &tokio_postgres::Row| {
         let progress = match row.get::<_, &str>(2) {

@@ -47,17 +47,18 @@ pub(super) fn drop_index(index: &Name) -> String {
     format!("DROP INDEX CONCURRENTLY IF EXISTS {}", quoted(index))
 }
 
-/// The journal; in a schema that is never published, as the agent's role.
-pub(super) fn journal(config: &Config) -> String {
+/// The journal, in a schema of the administrator: the agent's role owns `tandem_local`, and
+/// could make a trigger there that runs in the administrator's session.
+pub(super) fn journal() -> String {
     format!(
-        "BEGIN; SET LOCAL ROLE {}; SET LOCAL client_min_messages = warning;
+        "BEGIN; SET LOCAL client_min_messages = warning;
+         CREATE SCHEMA IF NOT EXISTS tandem_schema;
          CREATE TABLE IF NOT EXISTS {JOURNAL} (
              migration text NOT NULL, statement text NOT NULL, nth integer NOT NULL,
              state text NOT NULL CHECK (state IN ('begun', 'done')),
              sql text NOT NULL, at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
              PRIMARY KEY (migration, statement, nth));
-         COMMIT",
-        ident(&config.database.agent_role)
+         COMMIT"
     )
 }
 
@@ -96,7 +97,7 @@ pub(super) fn transaction(
     for table in &deed.makes {
         sql.push_str(&safe(config, table, grant_application));
     }
-    sql.push_str(&mark(config, migration, &deed.mark, &deed.sql, "done"));
+    sql.push_str(&mark(migration, &deed.mark, &deed.sql, "done"));
     sql.push_str("COMMIT");
     sql
 }
@@ -121,20 +122,11 @@ fn safe(config: &Config, table: &Name, grant_application: bool) -> String {
     sql
 }
 
-/// A line in the journal, by the role that owns it.
-pub(super) fn mark(
-    config: &Config,
-    migration: &str,
-    mark: &Mark,
-    sql: &str,
-    state: &str,
-) -> String {
+/// A line in the journal.
+pub(super) fn mark(migration: &str, mark: &Mark, sql: &str, state: &str) -> String {
     format!(
-        "SET LOCAL ROLE {};
-         INSERT INTO {JOURNAL} (migration, statement, nth, state, sql) VALUES ({}, {}, {}, {}, {})
-             ON CONFLICT (migration, statement, nth) DO UPDATE SET state = excluded.state, at = excluded.at;
-         SET LOCAL ROLE NONE;",
-        ident(&config.database.agent_role),
+        "INSERT INTO {JOURNAL} (migration, statement, nth, state, sql) VALUES ({}, {}, {}, {}, {})
+             ON CONFLICT (migration, statement, nth) DO UPDATE SET state = excluded.state, at = excluded.at;",
         text(migration),
         text(&mark.statement),
         mark.nth,

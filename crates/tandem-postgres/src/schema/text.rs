@@ -113,11 +113,11 @@ fn touches(tokens: &[TokenWithSpan]) -> Option<String> {
     let about_schemas = (0..tokens.len()).any(|at| word(at) == "schema");
     (0..tokens.len()).find_map(|at| match word(at).as_str() {
         "tandem_guard" => Some(word(at)),
-        "tandem" | "tandem_local" if word(at + 1) == "." => {
+        "tandem" | "tandem_local" | "tandem_schema" if word(at + 1) == "." => {
             let open = ["origin", "site"].contains(&word(at + 2).as_str());
             (!open).then(|| format!("{}.{}", word(at), word(at + 2)))
         }
-        "tandem" | "tandem_local" if about_schemas => Some(word(at)),
+        "tandem" | "tandem_local" | "tandem_schema" if about_schemas => Some(word(at)),
         _ => None,
     })
 }

@@ -452,7 +452,7 @@ async fn rows_announced_before_a_failover_are_left_to_a_person() {
     let file = migration("rows.sql", "UPDATE public.contact SET name = 'x'");
     apply(&world, &file).await;
     // As if this site had been the replica when the rows were announced, and lost the answer.
-    let begun = "UPDATE tandem_local.schema_journal SET state = 'begun'";
+    let begun = "UPDATE tandem_schema.journal SET state = 'begun'";
     world
         .aws
         .admin()
@@ -465,7 +465,7 @@ async fn rows_announced_before_a_failover_are_left_to_a_person() {
     let denied = world
         .app("aws")
         .await
-        .query("SELECT FROM tandem_local.schema_journal", &[])
+        .query("SELECT FROM tandem_schema.journal", &[])
         .await;
     let error = denied.expect_err("the application has no business there");
     assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
