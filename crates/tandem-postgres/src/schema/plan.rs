@@ -131,7 +131,7 @@ pub(crate) fn plan(
     for (at, (piece, reading)) in script.statements.iter().enumerate() {
         steps.statement(piece, reading, &marks[at]);
     }
-    steps.publish(script);
+    steps.publish(script, &marks);
     Ok(steps.list)
 }
 

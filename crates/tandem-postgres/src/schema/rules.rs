@@ -141,7 +141,7 @@ rules! {
     TANDEM_OBJECTS = "tandem-objects", Fault,
         "it touches the guard, the heartbeat or replication itself",
         "leave them to `tandem replication setup` and `tandem schema apply`";
-    NAMELESS_SCHEMA = "search-path", Fault,
+    SEARCH_PATH = "search-path", Fault,
         "names below it mean other tables than they seem to; each step runs in a session of its own",
         "write schema.table";
     ROLLBACK = "rollback", Fault,

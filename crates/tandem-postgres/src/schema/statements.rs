@@ -299,7 +299,7 @@ fn setting(set: &Set) -> Reading {
     };
     match variable.to_string().to_lowercase().as_str() {
         "session_replication_role" => Reading::refused(rules::TRIGGER_BYPASS, set.to_string()),
-        "search_path" => Reading::refused(rules::NAMELESS_SCHEMA, set.to_string()),
+        "search_path" => Reading::refused(rules::SEARCH_PATH, set.to_string()),
         name if HARMLESS.contains(&name) => Reading::new(Class::Skipped, Lock::NONE),
         _ => Reading::refused(rules::UNKNOWN, set.to_string()),
     }

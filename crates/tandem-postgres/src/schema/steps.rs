@@ -207,14 +207,17 @@ impl Steps<'_> {
     }
 
     /// Tables that replication does not carry yet, once everything else stands.
-    pub(super) fn publish(&mut self, script: &Script) {
+    pub(super) fn publish(&mut self, script: &Script, marks: &[Mark]) {
         let (primary, replica) = (&self.sides.primary, &self.sides.replica);
         let mut partitions = false;
         let mut missing = Vec::new();
-        for (piece, reading) in &script.statements {
+        for ((piece, reading), mark) in script.statements.iter().zip(marks) {
             let partition = piece.sql.to_uppercase().contains("PARTITION OF");
             partitions |= partition && made(reading).next().is_some();
-            missing.extend(made(reading).filter(|_| !partition));
+            // Made by a former run and dropped by a later file: there is nothing to publish.
+            let past = primary.progress(mark) == Some(Progress::Done);
+            let stands = |table: &&Name| !past || primary.shape.has_table(table);
+            missing.extend(made(reading).filter(|_| !partition).filter(stands));
         }
         missing.retain(|table| !dropped(script, table));
         let unpublished: Vec<_> = missing
