@@ -122,6 +122,8 @@ async fn loaded(rows: i64) -> World {
         dry_run: false,
         application_password_file: Some(world.app_file.clone()),
         copy_limit: Duration::from_secs(3600),
+        offline: true,
+        patience: tandem_postgres::steps::Patience::default(),
     };
     setup::run(&world.config, &options, &mut |_| {})
         .await

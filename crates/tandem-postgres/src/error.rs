@@ -153,6 +153,16 @@ pub enum Error {
         /// Its last words.
         text: String,
     },
+    /// Replication does not run any more as it did when the work was planned.
+    #[error(
+        "changes no longer run from {from} to {to}; when replication runs again, run the same command again: it goes on from here"
+    )]
+    DirectionChanged {
+        /// The primary when the work was planned.
+        from: SiteId,
+        /// The replica then.
+        to: SiteId,
+    },
     /// A wait reached its bound.
     #[error("{what} did not finish within {limit:?}: {state}")]
     Unfinished {

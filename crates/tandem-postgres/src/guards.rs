@@ -205,12 +205,17 @@ fn steps_at(options: &Options, site: &Site) -> Vec<Step> {
     }
 }
 
-/// The guard's trigger on one table. `proven`: the lease must be open when the trigger is there.
-pub(crate) fn install(site: SiteId, table: &str, proven: bool) -> Step {
-    let mut sql = format!(
+/// The guard's trigger on one table (a name as SQL writes it).
+pub(crate) fn trigger(table: &str) -> String {
+    format!(
         "CREATE OR REPLACE TRIGGER tandem_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION tandem_local.guard('gate')"
-    );
+    )
+}
+
+/// Puts it on. `proven`: the lease must be open when the trigger is there.
+pub(crate) fn install(site: SiteId, table: &str, proven: bool) -> Step {
+    let mut sql = trigger(table);
     if proven {
         sql.push_str(&format!(
             ";\nDO $$ BEGIN IF NOT ({}) THEN\n    RAISE EXCEPTION 'tandem: the right to write ended; the guard was not put on' USING ERRCODE = 'object_not_in_prerequisite_state';\nEND IF; END $$",

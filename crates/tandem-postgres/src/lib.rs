@@ -25,6 +25,7 @@ pub mod ledger;
 mod names;
 mod promotion;
 pub mod reinstate;
+pub mod schema;
 mod session;
 pub mod setup;
 pub mod status;

@@ -90,6 +90,9 @@ enum Command {
     /// Prove that both databases hold the same rows, while traffic runs; read-only
     #[cfg(feature = "runtime")]
     Verify(commands::verify::Args),
+    /// Change tables of a replicated pair, each statement at the right site first
+    #[cfg(feature = "runtime")]
+    Schema(commands::schema::Args),
     /// Two clouds on one machine
     #[cfg(feature = "runtime")]
     Lab(commands::lab::Args),
@@ -143,6 +146,8 @@ fn main() -> ExitCode {
         Command::Uninstall(args) => commands::uninstall::run(&args),
         #[cfg(feature = "runtime")]
         Command::Verify(args) => commands::verify::run(args),
+        #[cfg(feature = "runtime")]
+        Command::Schema(args) => commands::schema::run(args),
         #[cfg(feature = "runtime")]
         Command::Lab(args) => commands::lab::run(args),
         #[cfg(feature = "runtime")]

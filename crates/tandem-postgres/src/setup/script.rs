@@ -331,7 +331,7 @@ pub(crate) fn refresh(names: &Names) -> String {
 }
 
 /// Publishes one table, in a new publication or one that exists.
-pub(super) fn publish(names: &Names, exists: bool, table: &str) -> String {
+pub(crate) fn publish(names: &Names, exists: bool, table: &str) -> String {
     let name = ident(&names.publication);
     match exists {
         true => format!("ALTER PUBLICATION {name} ADD TABLE {table}"),

@@ -7,6 +7,7 @@ mod doctor;
 mod guard;
 mod promotion;
 mod reinstate;
+mod schema;
 mod server;
 mod setup;
 mod traffic;

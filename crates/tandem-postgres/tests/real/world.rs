@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) gcp: Server,
     /// From gcp to aws, and back.
     pub(crate) relay: Relay,
-    pub(crate) back: Relay,
+    _back: Relay,
     pub(crate) config: Config,
     pub(crate) app_file: String,
     _files: TempDir,
@@ -73,7 +73,7 @@ impl World {
             aws,
             gcp,
             relay,
-            back,
+            _back: back,
             config,
             app_file,
             _files: files,

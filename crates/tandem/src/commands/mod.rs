@@ -39,6 +39,8 @@ pub(crate) mod replication;
 #[cfg(feature = "runtime")]
 pub(crate) mod requests;
 #[cfg(feature = "runtime")]
+pub(crate) mod schema;
+#[cfg(feature = "runtime")]
 pub(crate) mod status;
 #[cfg(feature = "runtime")]
 pub(crate) mod steps;
