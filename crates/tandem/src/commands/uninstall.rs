@@ -73,10 +73,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 const GONE: &str = "\
 what is lost: both databases stand alone. No replication, no failover, and the list of what a failed primary had
-committed (`tandem replication lost`) cannot be read any more. Applications may write at either site: point them at one.
+committed (`tandem ledger`) cannot be read any more. Applications may write at either site: point them at one.
 Sequences of the replica stand where they stood: set them past what was copied before anybody writes there.";
 const GONE_KO: &str = "\
-잃는 것: 두 데이터베이스가 각각 독립합니다. 복제도 장애 조치도 없으며, 실패한 프라이머리가 커밋한 목록(`tandem replication lost`)을
+잃는 것: 두 데이터베이스가 각각 독립합니다. 복제도 장애 조치도 없으며, 실패한 프라이머리가 커밋한 목록(`tandem ledger`)을
 더는 읽을 수 없습니다. 애플리케이션이 양쪽에서 쓸 수 있으므로 한쪽만 가리키게 하십시오.
 레플리카의 시퀀스는 복제되지 않으므로, 그곳에서 쓰기 전에 복사된 값보다 크게 설정하십시오.";
 const KEPT: &str = "\
