@@ -32,6 +32,10 @@ pub struct DatabaseSeen {
     /// found them; a named person says what becomes of them.
     #[serde(default)]
     pub lost: Option<u32>,
+    /// This site follows again, and something of its way back is still to be tidied up: the old
+    /// slot, the lent powers.
+    #[serde(default)]
+    pub unfinished: bool,
     /// A promotion here whose ledger of lost writes is not written yet.
     #[serde(default)]
     pub ledger_due: Option<Epoch>,

@@ -42,7 +42,21 @@ pub(super) fn decide(context: &Context<'_>, draft: &mut Draft) -> Reason {
         (Some(subscription), Some(fence)) if record.phase == Phase::Fenced => {
             act_on_fence(context, subscription, fence, draft)
         }
-        (Some(subscription), _) => follow(context, subscription, draft),
+        (Some(subscription), _) => {
+            finish_way_back(context, database, draft);
+            follow(context, subscription, draft)
+        }
+    }
+}
+
+/// An agent that died after the site followed again left the old slot and the lent powers behind.
+fn finish_way_back(context: &Context<'_>, database: &DatabaseSeen, draft: &mut Draft) {
+    let record = context.record;
+    if database.unfinished && record.phase == Phase::Open && !context.class.is_suspect() {
+        draft.act(Action::Reinstate {
+            epoch: record.epoch,
+            extent: Extent::Attach,
+        });
     }
 }
 

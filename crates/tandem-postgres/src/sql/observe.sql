@@ -51,6 +51,8 @@ SELECT jsonb_build_object(
     'lost', (
         SELECT r.lost FROM tandem_local.reinstatement r
          WHERE r.done_at IS NULL AND r.repaired_at IS NULL AND r.lost > 0 ORDER BY r.epoch DESC LIMIT 1),
+    'unfinished', EXISTS (
+        SELECT FROM tandem_local.reinstatement r WHERE r.followed_at IS NOT NULL AND r.done_at IS NULL),
     'ledger_due', (
         SELECT max(p.epoch) FROM tandem_local.promotion p
          WHERE p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL AND p.from_site <> $1::text

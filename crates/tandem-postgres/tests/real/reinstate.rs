@@ -192,6 +192,25 @@ async fn the_ledger_is_the_difference_and_the_way_back_copies_nothing() {
         .get(0);
     assert!(!lent, "the powers are returned");
 
+    // An agent that died right after the site followed: the next one tidies up.
+    let admin = world.aws.admin().await;
+    run(
+        &admin,
+        "UPDATE tandem_local.reinstatement SET done_at = NULL",
+    )
+    .await;
+    run(
+        &admin,
+        "SELECT pg_create_logical_replication_slot('crm_slot', 'pgoutput')",
+    )
+    .await;
+    assert!(aws.observe().await.expect("a look").unfinished);
+    let again = aws.reinstate(&world.config, Epoch(2), Extent::Attach).await;
+    again.expect("tidied up");
+    let seen = aws.observe().await.expect("a look");
+    assert!(!seen.unfinished && seen.slot.is_none(), "{seen:?}");
+    assert!(seen.subscription.is_some_and(|found| found.enabled));
+
     // The word is kept until a person removes it.
     let gone = ledger::erase(&world.config, site_id("gcp"), Epoch(2), "kim").await;
     assert_eq!(gone.expect("erased"), Some(listed[0].changes));

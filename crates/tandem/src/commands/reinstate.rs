@@ -84,7 +84,8 @@ async fn perform(session: &Session, args: &Args) -> anyhow::Result<ExitCode> {
     }
     let token = changing.token(&session.config)?;
     changing.confirm(session, Danger::Severe)?;
-    if args.full_copy || ledger.is_some_and(|ledger| ledger.transactions > 0) {
+    // A ledger that is still being written may hold something.
+    if args.full_copy || ledger.is_none_or(|ledger| ledger.transactions > 0) {
         lend(&session.config, site).await?;
     }
     let kind = RequestKind::Reinstate {

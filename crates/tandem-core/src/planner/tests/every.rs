@@ -104,6 +104,10 @@ fn databases() -> Vec<Option<DatabaseSeen>> {
         diverged: true,
         ..database(Some(ready()))
     };
+    let unfinished = DatabaseSeen {
+        unfinished: true,
+        ..database(Some(ready()))
+    };
     let lossy = DatabaseSeen {
         lost: Some(7),
         ledger_due: Some(Epoch(1)),
@@ -119,6 +123,7 @@ fn databases() -> Vec<Option<DatabaseSeen>> {
         Some(prepared),
         Some(diverged),
         Some(lossy),
+        Some(unfinished),
     ]
     .into()
 }
