@@ -49,6 +49,7 @@ built_in! {
     "slot-lost",
     "lag-over-exposure",
     "rds-multi-az",
+    "reinstate-after-divergence",
     "ddl-wrong-order",
     "sequences",
 }
