@@ -45,7 +45,10 @@ impl Target {
             .dbname(&config.database.name)
             .application_name(format!("tandem {site}"))
             .connect_timeout(CONNECT_LIMIT)
-            .tcp_user_timeout(Duration::from_secs(5));
+            .tcp_user_timeout(Duration::from_secs(5))
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
         if let Some(address) = &place.address {
             match address.parse::<IpAddr>() {
                 Ok(ip) => settings.hostaddr(ip),

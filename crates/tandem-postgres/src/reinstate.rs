@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::ledger::{self, BATCH, count, matched, reader, texts, types};
 use crate::promotion::{DROP_SLOT, MAKE_SLOT, lock, unlock};
 use crate::session::{Commit, Lane, Session};
-use crate::tail::{self, LostTransaction, Op, Row, Table};
+use crate::tail::{self, LostTransaction, Op, Row, Table, Tail};
 
 /// One statement of a repair over some thousand rows.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const OWN: &str = "
     SELECT l.epoch, NOT l.closed AND l.started = pg_postmaster_start_time() AND l.expires_at > clock_timestamp(),
            (SELECT coalesce(max(p.epoch), 0) FROM tandem_local.promotion p)
-      FROM tandem_local.lease l WHERE l.site = $1::text";
+      FROM tandem_local.lease l WHERE l.site = $1::text FOR UPDATE OF l";
 const SURVIVOR: &str = "
     SELECT p.epoch, p.boundary::text, g.epoch IS NOT NULL, g.transactions, g.upto::text, g.problem,
            (SELECT k.wal_status FROM pg_replication_slots k WHERE k.slot_name = $2::text AND k.database = current_database())
@@ -44,13 +44,16 @@ const SURVIVOR: &str = "
      WHERE p.from_site = $1::text AND p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL ORDER BY p.epoch DESC LIMIT 1";
 const BEGIN: &str =
     "INSERT INTO tandem_local.reinstatement (epoch) VALUES ($1::bigint) ON CONFLICT DO NOTHING";
+/// A repair counts only if no lease was open since: what was written then is in no ledger.
 const JOURNAL: &str = "
-    SELECT repaired_at IS NOT NULL, followed_at IS NOT NULL, done_at IS NOT NULL
-      FROM tandem_local.reinstatement WHERE epoch = $1::bigint";
+    SELECT coalesce(r.repaired_at > l.expires_at, false), r.followed_at IS NOT NULL, r.done_at IS NOT NULL
+      FROM tandem_local.reinstatement r, tandem_local.lease l WHERE r.epoch = $1::bigint AND l.site = $2::text";
 const REPAIR: &str = "
     SELECT tandem_local.repair($1::text, $2::text, $3::text[], $4::jsonb, $5::text[], $6::jsonb)";
 const REPAIRED: &str = "
     UPDATE tandem_local.reinstatement SET repaired_at = clock_timestamp(), lost = $2::bigint WHERE epoch = $1::bigint";
+/// The next statement carries a password.
+const HUSH: &str = "SELECT tandem_local.hush()";
 const FOLLOW: &str = "SELECT tandem_local.follow($1::text, $2::boolean)";
 const FOLLOWED: &str = "
     WITH forgotten AS (DELETE FROM tandem_local.promotion)
@@ -73,6 +76,24 @@ struct Survivor {
     ledger: Option<Kept>,
     /// The state of the slot that waits for this site; absent if there is none.
     slot: Option<String>,
+}
+
+impl Survivor {
+    /// The ledger holds exactly this tail.
+    fn keeps(&self, tail: &Tail) -> bool {
+        let last = tail.lost.last();
+        let last = last.map_or(self.boundary, |lost| lost.commit_end);
+        self.ledger.as_ref().is_some_and(|kept| {
+            let whole = kept.transactions == tail.lost.len() as u64;
+            whole && kept.upto.is_some_and(|upto| upto >= last)
+        })
+    }
+
+    /// The ledger says why the tail could not be read.
+    fn noted(&self) -> bool {
+        let kept = self.ledger.as_ref();
+        kept.is_some_and(|kept| kept.problem.is_some())
+    }
 }
 
 struct Kept {
@@ -118,7 +139,7 @@ impl Database {
         epoch: Epoch,
         extent: Extent,
     ) -> Result<(), Error> {
-        let options = "-c lock_timeout=10000 -c synchronous_commit=local -c search_path=pg_catalog \
+        let options = "-c lock_timeout=10000 -c statement_timeout=60000 -c synchronous_commit=local -c search_path=pg_catalog \
                        -c DateStyle=ISO -c TimeZone=UTC -c IntervalStyle=postgres -c bytea_output=hex";
         let session = Target::agent(config, self.names.site)?
             .with_options(options)
@@ -156,10 +177,10 @@ impl WayBack<'_> {
         }
         if !journal.followed {
             self.database.stop(self.session, LIMIT).await?;
-            if !journal.repaired && extent != Extent::Copy {
-                self.set_aside(&survivor, extent).await?;
+            if !journal.repaired {
+                self.set_aside(&survivor, (epoch, extent)).await?;
             }
-            self.follow(&other, &survivor, extent).await?;
+            self.follow(&other, &survivor, (epoch, extent)).await?;
         }
         self.session
             .rows("old slot", LIMIT, DROP_SLOT, &[&names.slot])
@@ -196,9 +217,10 @@ impl WayBack<'_> {
     }
 
     async fn journal(&self, epoch: Epoch) -> Result<Journal, Error> {
+        let site = self.database.names.site;
         let row = self
             .session
-            .row("journal", LIMIT, JOURNAL, &[&to_sql(epoch)])
+            .row("journal", LIMIT, JOURNAL, &[&to_sql(epoch), &site.as_str()])
             .await?;
         Ok(Journal {
             repaired: row.get(0),
@@ -208,31 +230,36 @@ impl WayBack<'_> {
     }
 
     /// Brings every key of the lost tail to what the survivor holds, once the ledger has it.
-    async fn set_aside(&self, survivor: &Survivor, extent: Extent) -> Result<(), Error> {
+    async fn set_aside(
+        &self,
+        survivor: &Survivor,
+        (epoch, extent): (Epoch, Extent),
+    ) -> Result<(), Error> {
         let names = &self.database.names;
         if survivor.ledger.is_none() {
             let epoch = survivor.epoch;
             return Err(Error::LedgerMissing { epoch, lost: 0 });
         }
         let tail = tail::read(self.config, names.site, survivor.boundary).await;
-        let tail = tail.map_err(|error| match error {
-            Error::Missing(what) => Error::CopyNeeded {
-                why: format!("{what} does not exist"),
-            },
-            error => error,
-        })?;
+        let tail = match (tail, extent) {
+            // What cannot be read any more was noted in the ledger as such.
+            (Err(Error::Missing(_) | Error::Malformed { .. }), Extent::Copy)
+                if survivor.noted() =>
+            {
+                return Ok(());
+            }
+            (Err(Error::Missing(what)), _) => {
+                let why = format!("{what} does not exist");
+                return Err(Error::CopyNeeded { why });
+            }
+            (tail, _) => tail?,
+        };
         let lost = tail.lost.len() as u64;
-        let last = tail
-            .lost
-            .last()
-            .map_or(survivor.boundary, |lost| lost.commit_end);
-        let whole =
-            |kept: &Kept| kept.transactions == lost && kept.upto.is_some_and(|upto| upto >= last);
-        if !survivor.ledger.as_ref().is_some_and(whole) {
+        if !survivor.keeps(&tail) {
             let epoch = survivor.epoch;
             return Err(Error::LedgerMissing { epoch, lost });
         }
-        if lost == 0 {
+        if lost == 0 || extent == Extent::Copy {
             return Ok(());
         }
         if extent == Extent::Attach {
@@ -241,26 +268,29 @@ impl WayBack<'_> {
             self.session.rows("journal", LIMIT, LOST, &values).await?;
             return Err(Error::LostWrites { lost });
         }
-        self.repair(survivor.epoch, &tail.lost).await
+        self.repair(survivor.epoch, epoch, &tail.lost).await
     }
 
-    async fn repair(&self, epoch: Epoch, lost: &[LostTransaction]) -> Result<(), Error> {
+    async fn repair(
+        &self,
+        promoted: Epoch,
+        epoch: Epoch,
+        lost: &[LostTransaction],
+    ) -> Result<(), Error> {
         let failed = |source| Error::query("repair", source);
-        let changes = lost.iter().flat_map(|lost| &lost.changes);
-        if let Some(change) = changes.into_iter().find(|change| change.op == Op::Truncate) {
-            let why = format!("the lost tail empties the whole table {}", change.table);
-            return Err(Error::CopyNeeded { why });
-        }
+        refuse_unrepairable(lost)?;
         let reader = reader(self.config, self.database.names.other).await?;
         let work = touched(lost);
         let client = self.session.client();
         client.batch_execute("BEGIN").await.map_err(failed)?;
+        // Nobody opens this site before the repair stands.
+        self.refuse_open(epoch).await?;
         for (table, keys) in &work {
             self.repair_table(&reader, table, keys).await?;
         }
         let lost = count(lost.len());
         self.session
-            .rows("journal", LIMIT, REPAIRED, &[&to_sql(epoch), &lost])
+            .rows("journal", LIMIT, REPAIRED, &[&to_sql(promoted), &lost])
             .await?;
         client.batch_execute("COMMIT").await.map_err(failed)
     }
@@ -277,6 +307,8 @@ impl WayBack<'_> {
         let names: Vec<String> = keys
             .first()
             .map_or_else(Vec::new, |key| key.key.keys().cloned().collect());
+        // Everything goes before anything comes: a second unique index may have changed hands.
+        let mut coming = Vec::new();
         for batch in keys.chunks(BATCH) {
             let all: Vec<Row> = batch.iter().map(|touched| touched.key.clone()).collect();
             let held = fetch(reader, table, &names, &columns, &all).await?;
@@ -291,17 +323,31 @@ impl WayBack<'_> {
                     None => {}
                 }
             }
-            let (gone, kept) = (texts(&gone, &names), Value::Array(kept));
-            self.session
-                .rows(
-                    "repair",
-                    LIMIT,
-                    REPAIR,
-                    &[&table.schema, &table.name, &names, &gone, &columns, &kept],
-                )
+            let nothing = Value::Array(Vec::new());
+            self.exchange(table, (&names, &texts(&gone, &names)), (&columns, &nothing))
+                .await?;
+            coming.push(Value::Array(kept));
+        }
+        let nothing = Value::Array(Vec::new());
+        for kept in &coming {
+            self.exchange(table, (&names, &nothing), (&columns, kept))
                 .await?;
         }
         Ok(())
+    }
+
+    async fn exchange(
+        &self,
+        table: &Table,
+        (names, gone): (&Vec<String>, &Value),
+        (columns, kept): (&Vec<String>, &Value),
+    ) -> Result<(), Error> {
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&table.schema, &table.name, names, gone, columns, kept];
+        self.session
+            .rows("repair", LIMIT, REPAIR, &values)
+            .await
+            .map(drop)
     }
 
     async fn columns(&self, table: &Table) -> Result<Vec<String>, Error> {
@@ -313,13 +359,14 @@ impl WayBack<'_> {
     }
 
     /// The subscription, from the slot that has waited since before the survivor's first write.
-    async fn follow(&self, other: &Lane, survivor: &Survivor, extent: Extent) -> Result<(), Error> {
+    async fn follow(
+        &self,
+        other: &Lane,
+        survivor: &Survivor,
+        (epoch, extent): (Epoch, Extent),
+    ) -> Result<(), Error> {
         let failed = |source| Error::query("following", source);
         let copy = extent == Extent::Copy;
-        if copy && survivor.ledger.is_none() {
-            let epoch = survivor.epoch;
-            return Err(Error::LedgerMissing { epoch, lost: 0 });
-        }
         match survivor.slot.as_deref() {
             Some("lost") | None if copy => self.new_slot(other).await?,
             Some("lost") => {
@@ -334,12 +381,15 @@ impl WayBack<'_> {
         let password = read_secret(&source.replication_password_file)?;
         let client = self.session.client();
         client.batch_execute("BEGIN").await.map_err(failed)?;
+        // Nobody opens this site before it follows.
+        self.refuse_open(epoch).await?;
         if copy {
             // The heartbeats are copied like everything else.
             let sql =
                 "WITH beats AS (DELETE FROM tandem.heartbeat) SELECT tandem_local.empty_tables()";
             self.session.rows("emptying", LIMIT, sql, &[]).await?;
         }
+        self.session.rows("following", LIMIT, HUSH, &[]).await?;
         self.session
             .rows("following", LIMIT, FOLLOW, &[&password, &copy])
             .await?;
@@ -394,6 +444,22 @@ async fn survivor(other: &Lane, site: SiteId, slot: &str) -> Result<Survivor, Er
         ledger,
         slot: row.get(6),
     })
+}
+
+/// What key by key cannot undo.
+fn refuse_unrepairable(lost: &[LostTransaction]) -> Result<(), Error> {
+    for change in lost.iter().flat_map(|lost| &lost.changes) {
+        let table = &change.table;
+        if change.op == Op::Truncate {
+            let why = format!("the lost tail empties the whole table {table}");
+            return Err(Error::CopyNeeded { why });
+        }
+        if change.keyless {
+            let why = format!("{table} has REPLICA IDENTITY FULL, so its rows have no key");
+            return Err(Error::CopyNeeded { why });
+        }
+    }
+    Ok(())
 }
 
 /// A key of the lost tail.

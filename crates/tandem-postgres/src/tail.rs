@@ -38,6 +38,9 @@ const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 /// The protocol of PostgreSQL 10 to 18 without streaming: whole transactions, in commit order.
 const PROTOCOL: u32 = 1;
 
+/// `relreplident` of a table whose whole row is its identity.
+const FULL: u8 = b'f';
+
 /// Columns by name; values in PostgreSQL's own text form, or null.
 pub type Row = Map<String, Value>;
 
@@ -126,6 +129,9 @@ pub struct Change {
     pub row: Row,
     /// Columns that the change left alone and whose large values the log does not repeat.
     pub unchanged: Vec<String>,
+    /// The table has REPLICA IDENTITY FULL: `key` is the whole row and names none for certain.
+    #[serde(default)]
+    pub keyless: bool,
 }
 
 impl Change {
@@ -211,6 +217,7 @@ fn malformed(text: impl Into<String>) -> Error {
 /// A table as the log described it last.
 struct Relation {
     table: Table,
+    keyless: bool,
     columns: Vec<ColumnInfo>,
 }
 
@@ -256,6 +263,7 @@ impl Decoder {
                 relation_id,
                 namespace,
                 relation_name,
+                replica_identity,
                 columns,
                 ..
             } => {
@@ -263,8 +271,14 @@ impl Decoder {
                     schema: namespace.to_string(),
                     name: relation_name.to_string(),
                 };
-                self.relations
-                    .insert(relation_id, Relation { table, columns });
+                self.relations.insert(
+                    relation_id,
+                    Relation {
+                        table,
+                        keyless: replica_identity == FULL,
+                        columns,
+                    },
+                );
             }
             Said::Insert { relation_id, tuple } => {
                 self.add(relation_id, Op::Insert, None, Some(&tuple))?;
@@ -322,6 +336,7 @@ impl Decoder {
             key,
             row: new.map_or(Ok(Row::new()), |tuple| known.row(tuple, |_| true))?,
             unchanged: new.map_or_else(Vec::new, |tuple| known.unchanged(tuple)),
+            keyless: known.keyless,
         });
         if self.kept + self.open.len() > CHANGES_MAX {
             let boundary = self.boundary;

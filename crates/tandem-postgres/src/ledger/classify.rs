@@ -88,7 +88,7 @@ pub(crate) fn keys(lost: &[LostTransaction]) -> Vec<(Table, Row)> {
     let mut seen = std::collections::HashSet::new();
     let changes = lost.iter().flat_map(|transaction| &transaction.changes);
     let mut keys = Vec::new();
-    for change in changes.filter(|change| change.op != Op::Truncate) {
+    for change in changes.filter(|change| change.op != Op::Truncate && !change.keyless) {
         for row in std::iter::once(change.key.clone()).chain(change.new_key()) {
             if seen.insert(key(&change.table, &row)) {
                 keys.push((change.table.clone(), row));
@@ -166,6 +166,7 @@ mod tests {
             key: row(id),
             row: to.map_or_else(Row::new, row),
             unchanged: Vec::new(),
+            keyless: false,
         }
     }
 

@@ -133,7 +133,14 @@ async fn classes(
     let mut held = HashMap::new();
     for (table, keys) in by_table {
         for keys in keys.chunks(BATCH) {
-            look_up(&reader, &table, keys, since, &mut held).await?;
+            match look_up(&reader, &table, keys, since, &mut held).await {
+                // A table that the survivor changed since: its keys stay unknown.
+                Err(Error::Missing(what)) => tracing::warn!(what, "not there any more"),
+                Err(Error::Query { what, source }) if source.as_db_error().is_some() => {
+                    tracing::warn!(what, %source, "keys of the ledger could not be looked up");
+                }
+                looked => looked?,
+            }
         }
     }
     Ok(classify::classify(&tail.lost, &held))

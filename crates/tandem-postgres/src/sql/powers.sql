@@ -118,6 +118,24 @@ EXCEPTION WHEN OTHERS THEN
     RAISE EXCEPTION USING MESSAGE = sqlerrm, ERRCODE = sqlstate;
 END $$;
 
+-- The rest of the transaction is not logged by its text or values, as far as this server lets it.
+DROP FUNCTION IF EXISTS tandem_local.hush();
+CREATE FUNCTION tandem_local.hush() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    quiet text[];
+BEGIN
+    FOREACH quiet SLICE 1 IN ARRAY ARRAY[['log_statement', 'none'], ['log_min_duration_statement', '-1'],
+                                         ['log_min_duration_sample', '-1'], ['log_min_error_statement', 'panic'],
+                                         ['log_parameter_max_length', '0'], ['log_parameter_max_length_on_error', '0']] LOOP
+        BEGIN
+            PERFORM set_config(quiet[1], quiet[2], true);
+        EXCEPTION WHEN insufficient_privilege THEN
+            NULL;
+        END;
+    END LOOP;
+END $$;
+
 -- Brings rows of one table to what the other site holds: removes the keys of `gone`, then
 -- writes `kept`. Keys and rows are arrays of texts in the order of `key` and `columns`.
 -- No trigger, no guard and no foreign key looks on. Lent for one reinstatement only, by a
@@ -155,7 +173,7 @@ BEGIN
     RETURN touched + written;
 END $$;
 
--- Empties every replicated table, before a full copy. Lent like `repair`.
+-- Empties every published table, before a full copy. Lent like `repair`.
 DROP FUNCTION IF EXISTS tandem_local.empty_tables();
 CREATE FUNCTION tandem_local.empty_tables() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -165,7 +183,9 @@ BEGIN
     PERFORM set_config('session_replication_role', 'replica', true);
     SELECT string_agg(c.oid::regclass::text, ', ') INTO tables
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = ANY ({{schemas}}) AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p';
+     WHERE n.nspname = ANY ({{schemas}}) AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+       AND EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                    WHERE p.pubname = {{publication_text}} AND r.prrelid = c.oid);
     IF tables IS NOT NULL THEN
         EXECUTE 'TRUNCATE ' || tables;
     END IF;
@@ -181,8 +201,8 @@ END $$;
 
 REVOKE ALL ON FUNCTION tandem_local.applied_to(), tandem_local.stop_receiving(), tandem_local.resume_receiving(),
     tandem_local.end_receiver(), tandem_local.publish(), tandem_local.advance_sequences(jsonb),
-    tandem_local.follow(text, boolean), tandem_local.return_powers(), tandem_local.empty_tables(),
+    tandem_local.follow(text, boolean), tandem_local.hush(), tandem_local.return_powers(), tandem_local.empty_tables(),
     tandem_local.repair(text, text, text[], jsonb, text[], jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION tandem_local.applied_to(), tandem_local.stop_receiving(), tandem_local.resume_receiving(),
     tandem_local.end_receiver(), tandem_local.publish(), tandem_local.advance_sequences(jsonb),
-    tandem_local.follow(text, boolean), tandem_local.return_powers() TO {{agent_role}};
+    tandem_local.follow(text, boolean), tandem_local.hush(), tandem_local.return_powers() TO {{agent_role}};

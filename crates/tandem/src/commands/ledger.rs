@@ -366,9 +366,14 @@ fn write<W: Write>(
                 "-- Ledger {} of {}: apply as an ordinary user at the present primary.",
                 ledger.epoch, ledger.from
             )?;
+            writeln!(
+                to,
+                "-- The classes are as of its writing: look whether a row was changed since."
+            )?;
             writeln!(to, "BEGIN;")?;
             for entry in entries {
-                let line = statement(entry).replace('\n', "\n-- ");
+                // A comment ends at either kind of line end, wherever a value brings one.
+                let line = statement(entry).replace(['\n', '\r'], "\n-- ");
                 match entry.class.is_conflict() {
                     true => writeln!(to, "-- {}: {line}", entry.class)?,
                     false => writeln!(to, "{}", statement(entry))?,
@@ -497,6 +502,7 @@ mod tests {
                     ("note", Value::Null),
                 ]),
                 unchanged: Vec::new(),
+                keyless: false,
             },
         }
     }
@@ -545,5 +551,13 @@ mod tests {
         );
         let text = String::from_utf8(written.expect("written")).expect("text");
         assert!(text.contains("-- changed-since: DELETE"), "{text}");
+        let mut sly = entry(Op::Insert, Class::ExistsSince);
+        sly.change.row = row(&[("note", "x\rDROP TABLE contact; --".into())]);
+        let written = write(Vec::new(), &ledger, &[sly], Format::Sql).expect("written");
+        let text = String::from_utf8(written).expect("text");
+        let bare = text
+            .split(['\n', '\r'])
+            .find(|line| line.starts_with("DROP"));
+        assert_eq!(bare, None, "{text}");
     }
 }

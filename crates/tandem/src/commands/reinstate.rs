@@ -75,9 +75,11 @@ async fn perform(session: &Session, args: &Args) -> anyhow::Result<ExitCode> {
         ));
     };
     let overview = session.overview().await?;
-    refuse_holder(session, &overview, args)?;
+    refuse_unfenced(session, &overview, args)?;
     let ledgers = ledger::list(&session.config, other).await?;
     let ledger = ledgers.iter().rev().find(|ledger| ledger.from == site);
+    // An older failover's says nothing about this one.
+    let ledger = ledger.filter(|_| !is_due(&overview, other));
     eprintln!("{}", stake(session, args, other, ledger));
     if changing.dry_run {
         return finish(session, args, ledger, None, None);
@@ -103,17 +105,31 @@ async fn perform(session: &Session, args: &Args) -> anyhow::Result<ExitCode> {
     finish(session, args, ledger, Some(&made), took)
 }
 
-/// The site that holds the right is no old primary.
-fn refuse_holder(session: &Session, overview: &Overview, args: &Args) -> anyhow::Result<()> {
+/// Only a fenced site comes back; to any other this would lend powers that nobody returns.
+fn refuse_unfenced(session: &Session, overview: &Overview, args: &Args) -> anyhow::Result<()> {
     let site = args.site;
     let row = overview.sites.iter().find(|row| row.site == site);
-    if row.and_then(|row| row.role) != Some(Role::Primary) {
+    if row.and_then(|row| row.role) == Some(Role::Fenced) {
         return Ok(());
     }
-    let english =
-        format!("refused: {site} holds the right to write; it has nothing to come back to");
-    let korean = format!("거부됨: {site}에 쓰기 권한이 있으므로 복귀할 필요가 없습니다");
+    let english = format!(
+        "refused: {site} is not fenced; only an old primary has something to come back from"
+    );
+    let korean =
+        format!("거부됨: 차단된 사이트가 아닙니다({site}). 이전 주 사이트만 복귀할 수 있습니다");
     Err(end(REFUSED, session.say(&english, &korean)))
+}
+
+/// The ledger of the newest promotion at `other` is not written yet.
+fn is_due(overview: &Overview, other: SiteId) -> bool {
+    let mut answers = overview.agents.iter().filter(|answer| answer.site == other);
+    answers.any(|answer| {
+        let database = answer
+            .status
+            .as_ref()
+            .and_then(|status| status.database.as_ref());
+        database.is_some_and(|seen| seen.ledger_due.is_some())
+    })
 }
 
 fn stake(session: &Session, args: &Args, other: SiteId, ledger: Option<&Ledger>) -> String {
