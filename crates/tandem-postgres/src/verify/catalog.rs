@@ -105,10 +105,10 @@ pub(super) struct Place {
     pub(super) key_types: Vec<String>,
 }
 
-/// What `publication` carries.
+/// What `publication` carries of the applications. Heartbeats are each site's own.
 pub(super) async fn published(side: &Side, publication: &str) -> Result<Vec<Published>, Error> {
     let sql = "SELECT schemaname::text, tablename::text, attnames::text[], rowfilter
-                 FROM pg_publication_tables WHERE pubname = $1::text ORDER BY 1, 2";
+                 FROM pg_publication_tables WHERE pubname = $1::text AND schemaname <> 'tandem' ORDER BY 1, 2";
     let rows = side.query("published tables", sql, &[&publication]).await?;
     let table = |row: &tokio_postgres::Row| Published {
         schema: row.get(0),

@@ -130,7 +130,6 @@ async fn equal_databases_are_equal_and_each_table_is_compared_its_own_way() {
             ("public.pair", Method::Ranges, 500),
             ("public.parted_high", Method::Ranges, 201),
             ("public.parted_low", Method::Ranges, 99),
-            ("tandem.heartbeat", Method::Ranges, 2),
         ]
     );
     assert!(table(&report, "public.kinds").ranges > 5, "{report:#?}");
