@@ -1,20 +1,22 @@
-//! From a range whose hashes differ to the keys that are to blame.
+//! From ranges whose hashes differ to the keys that are to blame.
 //!
-//! The range is parted by a hash of the key, which needs no further boundaries and works for
-//! keys that the sites sort differently; only parts that differ send their keys over the wire.
+//! Every range is hashed in parts by a hash of its key: that needs no further boundaries, works for
+//! keys that the sites sort differently, and a part that differs names few enough rows to send.
 //!
-//! Invariant: every key whose row differs between the two reads is named. Most of what is named
-//! under traffic is merely on its way; that is for `recheck` to tell.
+//! Invariant: every key that stays different is named. Most of what is named under traffic is
+//! merely on its way; that is for `recheck` to tell.
+//!
+//! Refused: one hash a range, parted when it differs. Under traffic most ranges would be read twice.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::Pair;
-use super::side::Sum;
+use super::side::Sums;
 use super::statement::{KeyText, Range, Statements};
 use crate::error::Error;
 
 /// Rows that one part holds, about: few enough to send, many enough to keep the parts few.
-const ROWS_PER_BUCKET: u64 = 256;
+const ROWS_PER_BUCKET: u64 = 1024;
 
 /// Rows that are fetched from one site at once.
 const ROWS_AT_ONCE: u64 = 50_000;
@@ -25,28 +27,31 @@ pub(super) struct Both<'a> {
     pub(super) target: Statements<'a>,
 }
 
-/// Parts of a range that differ, in portions that may be fetched at once.
-pub(super) struct Doubt {
+/// One range as both sites hashed it.
+pub(super) struct Hashed {
     pub(super) range: Range,
     buckets: u32,
+    /// Rows of the primary.
+    pub(super) rows: u64,
+    /// Parts that differ, in portions that may be fetched at once.
     pub(super) portions: Vec<Vec<i32>>,
 }
 
-/// Parts a range of about `rows` rows and compares the parts.
-pub(super) async fn narrow(
+/// Hashes a range at both sites at the same time.
+pub(super) async fn hash(
     pair: &Pair,
     both: &Both<'_>,
     range: Range,
-    rows: u64,
-) -> Result<Doubt, Error> {
-    let buckets = bucket_count(rows);
+    buckets: u32,
+) -> Result<Hashed, Error> {
     let (ours, theirs) = tokio::try_join!(
-        pair.source.bucket_sums(&both.source, &range, buckets),
-        pair.target.bucket_sums(&both.target, &range, buckets)
+        pair.source.sums(&both.source, &range, buckets),
+        pair.target.sums(&both.target, &range, buckets)
     )?;
-    Ok(Doubt {
+    Ok(Hashed {
         range,
         buckets,
+        rows: ours.values().map(|sum| sum.rows).sum(),
         portions: portions(&ours, &theirs),
     })
 }
@@ -55,25 +60,26 @@ pub(super) async fn narrow(
 pub(super) async fn suspects(
     pair: &Pair,
     both: &Both<'_>,
-    doubt: &Doubt,
+    hashed: &Hashed,
     portion: &[i32],
 ) -> Result<Vec<KeyText>, Error> {
     let (ours, theirs) = tokio::try_join!(
         pair.source
-            .rows(&both.source, &doubt.range, doubt.buckets, portion),
+            .rows(&both.source, &hashed.range, hashed.buckets, portion),
         pair.target
-            .rows(&both.target, &doubt.range, doubt.buckets, portion)
+            .rows(&both.target, &hashed.range, hashed.buckets, portion)
     )?;
     Ok(unlike(ours, theirs))
 }
 
-fn bucket_count(rows: u64) -> u32 {
+/// Parts of a range of about `rows` rows.
+pub(super) fn bucket_count(rows: u64) -> u32 {
     let wanted = (rows / ROWS_PER_BUCKET).clamp(16, 4096);
     u32::try_from(wanted).unwrap_or(4096).next_power_of_two()
 }
 
 /// The buckets that differ, grouped so that no group has many more than [`ROWS_AT_ONCE`] rows.
-fn portions(ours: &BTreeMap<i32, Sum>, theirs: &BTreeMap<i32, Sum>) -> Vec<Vec<i32>> {
+fn portions(ours: &Sums, theirs: &Sums) -> Vec<Vec<i32>> {
     let mut found: Vec<Vec<i32>> = Vec::new();
     let mut rows = ROWS_AT_ONCE;
     let mut all: Vec<i32> = ours.keys().chain(theirs.keys()).copied().collect();
@@ -83,7 +89,7 @@ fn portions(ours: &BTreeMap<i32, Sum>, theirs: &BTreeMap<i32, Sum>) -> Vec<Vec<i
         .into_iter()
         .filter(|bucket| ours.get(bucket) != theirs.get(bucket))
     {
-        let count = |side: &BTreeMap<i32, Sum>| side.get(&bucket).map_or(0, |sum| sum.rows);
+        let count = |side: &Sums| side.get(&bucket).map_or(0, |sum| sum.rows);
         let more = count(ours).max(count(theirs));
         match found.last_mut() {
             Some(last) if rows + more <= ROWS_AT_ONCE => {
@@ -116,9 +122,10 @@ fn unlike(ours: Vec<(KeyText, i64)>, theirs: Vec<(KeyText, i64)>) -> Vec<KeyText
 
 #[cfg(test)]
 mod tests {
+    use super::super::side::Sum;
     use super::*;
 
-    fn sums(rows: &[(i32, u64, &str)]) -> BTreeMap<i32, Sum> {
+    fn sums(rows: &[(i32, u64, &str)]) -> Sums {
         rows.iter()
             .map(|(bucket, rows, hash)| {
                 (
@@ -159,7 +166,7 @@ mod tests {
     #[test]
     fn parts_are_small_whatever_the_range() {
         assert_eq!(bucket_count(0), 16);
-        assert_eq!(bucket_count(75_000), 512);
+        assert_eq!(bucket_count(75_000), 128);
         assert_eq!(bucket_count(100_000_000), 4096);
     }
 }

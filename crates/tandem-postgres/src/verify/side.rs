@@ -41,6 +41,9 @@ pub(super) struct Sum {
     pub(super) hash: String,
 }
 
+/// The buckets of a range.
+pub(super) type Sums = BTreeMap<i32, Sum>;
+
 /// A table as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Whole {
@@ -126,25 +129,15 @@ impl Side {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    pub(super) async fn sum(&self, about: &Statements<'_>, range: &Range) -> Result<Sum, Error> {
-        let rows = self
-            .query("hash of a range", &about.sum(range), &texts(range))
-            .await?;
-        rows.first()
-            .map(|row| sum(row, 0))
-            .ok_or_else(|| no_row("hash of a range"))
-    }
-
-    pub(super) async fn bucket_sums(
+    /// Count and hash of each bucket of a range; empty buckets are left out.
+    pub(super) async fn sums(
         &self,
         about: &Statements<'_>,
         range: &Range,
         buckets: u32,
-    ) -> Result<BTreeMap<i32, Sum>, Error> {
-        let sql = about.bucket_sums(range, buckets);
-        let rows = self
-            .query("hashes within a range", &sql, &texts(range))
-            .await?;
+    ) -> Result<Sums, Error> {
+        let sql = about.sums(range, buckets);
+        let rows = self.query("hashes of a range", &sql, &texts(range)).await?;
         Ok(rows.iter().map(|row| (row.get(0), sum(row, 1))).collect())
     }
 

@@ -76,33 +76,30 @@ impl<'a> Statements<'a> {
         )
     }
 
-    /// Count and hash of a range.
-    pub(super) fn sum(&self, range: &Range) -> String {
-        format!(
-            "SELECT count(*), coalesce(sum({}), 0)::text FROM ({}) s",
-            hashing::mixed("x"),
-            self.hashed("", range)
-        )
-    }
-
     /// Count and hash of each of `buckets` parts of a range, by a hash of the key.
-    pub(super) fn bucket_sums(&self, range: &Range, buckets: u32) -> String {
-        let bucket = format!(", {} AS b", self.bucket(buckets));
+    pub(super) fn sums(&self, range: &Range, buckets: u32) -> String {
         format!(
             "SELECT b, count(*), coalesce(sum({}), 0)::text FROM ({}) s GROUP BY b",
             hashing::mixed("x"),
-            self.hashed(&bucket, range)
+            self.hashed(
+                &format!(", {} AS b", self.bucket(buckets)),
+                &self.within(range)
+            )
         )
     }
 
     /// Key and hash of every row in some buckets of a range; the buckets are the last parameter.
     pub(super) fn rows(&self, range: &Range, buckets: u32) -> String {
-        let more = format!(", {} AS k, {} AS b", self.key_text(), self.bucket(buckets));
         let last = 1 + range.values().count();
+        let chosen = format!(
+            "{} AND {} = ANY (${last}::int4[])",
+            self.within(range),
+            self.bucket(buckets)
+        );
         format!(
-            "SELECT k, {} FROM ({}) s WHERE b = ANY (${last}::int4[])",
+            "SELECT k, {} FROM ({}) s",
             hashing::mixed("x"),
-            self.hashed(&more, range)
+            self.hashed(&format!(", {} AS k", self.key_text()), &chosen)
         )
     }
 
@@ -128,7 +125,7 @@ impl<'a> Statements<'a> {
     pub(super) fn whole(&self) -> String {
         let version =
             "hashtextextended(ctid::text || '/' || xmin::text || '/' || tableoid::text, 0)";
-        let inner = self.hashed(&format!(", {version} AS v"), &Range::default());
+        let inner = self.hashed(&format!(", {version} AS v"), "true");
         format!(
             "SELECT count(*), coalesce(sum({}), 0)::text, coalesce(sum(v), 0)::text FROM ({inner}) s",
             hashing::mixed("x")
@@ -136,13 +133,12 @@ impl<'a> Statements<'a> {
     }
 
     /// OFFSET 0 keeps the planner from writing the row's hash twice into the mixing.
-    fn hashed(&self, more: &str, range: &Range) -> String {
+    fn hashed(&self, more: &str, chosen: &str) -> String {
         format!(
-            "SELECT {} AS x{more} FROM {} WHERE {} AND {} OFFSET 0",
+            "SELECT {} AS x{more} FROM {} WHERE {} AND {chosen} OFFSET 0",
             hashing::row(&self.subject.columns),
             self.table(),
-            self.filter(),
-            self.within(range)
+            self.filter()
         )
     }
 
@@ -201,9 +197,19 @@ impl<'a> Statements<'a> {
     }
 
     fn bucket(&self, buckets: u32) -> String {
-        let key = self.key.join(", ");
+        let in_key = |name: &String| {
+            self.subject
+                .key
+                .iter()
+                .any(|key| key.columns.contains(name))
+        };
+        let columns = self.subject.columns.iter();
+        let key: Vec<_> = columns
+            .filter(|column| in_key(&column.name))
+            .cloned()
+            .collect();
         let mask = buckets.next_power_of_two() - 1;
-        format!("(hashtextextended(ROW({key})::text COLLATE \"C\", 42) & {mask})::int4")
+        format!("(({}) & {mask})::int4", hashing::row(&key))
     }
 
     fn key_text(&self) -> String {
@@ -277,7 +283,7 @@ mod tests {
             after: Some(vec!["1".into(), "x".into()]),
             upto: Some(vec!["2".into(), "y".into()]),
         };
-        let sql = statements.sum(&range);
+        let sql = statements.sums(&range, 16);
         let within = "FROM ONLY \"public\".\"t\" WHERE (a > 0) AND \
                       (\"a\", \"b\") > (($1::text)::bigint, ($2::text)::text) AND (\"a\", \"b\") <= (($3::text)::bigint, ($4::text)::text)";
         assert!(sql.contains(within), "{sql}");

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::catalog::{Key, Subject};
-use super::drill::{self, Both};
+use super::drill::{self, Both, Hashed};
 use super::recheck::{self, Found, Suspect};
 use super::report::{Difference, Method, TableReport, Unsettled, Values, Verdict};
-use super::side::{Side, Sum};
+use super::side::Side;
 use super::statement::{KeyText, Range, Statements, ranges};
 use super::{Pair, Run};
 use crate::error::Error;
@@ -27,9 +27,6 @@ const SUSPECTS_AT_ONCE: usize = 5000;
 /// Differences whose values are read at once.
 const VALUES_AT_ONCE: usize = 200;
 
-/// A range whose hashes differ, and how many rows it has.
-type Unlike = (Range, u64);
-
 pub(super) async fn compare(
     run: &mut Run<'_>,
     subject: &Subject,
@@ -42,7 +39,9 @@ pub(super) async fn compare(
     let (method, ranges) = cut(run, subject, &both).await?;
     let mut report = TableReport::new(subject, method);
     report.ranges = ranges.len();
-    let unlike = hash_all(run, &both, ranges, &mut report, tell).await?;
+    let rows_each = subject.rows_estimate / ranges.len() as u64;
+    let buckets = drill::bucket_count(rows_each);
+    let unlike = hash_all(run, &both, ranges, buckets, &mut report, tell).await?;
     if !unlike.is_empty() {
         look_into(run, subject, &both, unlike, &mut report).await?;
     }
@@ -74,34 +73,27 @@ async fn hash_all(
     run: &Run<'_>,
     both: &Both<'_>,
     ranges: Vec<Range>,
+    buckets: u32,
     report: &mut TableReport,
     tell: &mut dyn FnMut(u32, u64),
-) -> Result<Vec<Unlike>, Error> {
+) -> Result<Vec<Hashed>, Error> {
     let total = ranges.len();
     let hash = |(number, range): (usize, Range)| {
         let pair = &run.pairs[number % run.pairs.len()];
-        async move {
-            let (ours, theirs) = tokio::try_join!(
-                pair.source.sum(&both.source, &range),
-                pair.target.sum(&both.target, &range)
-            )?;
-            Ok::<(Range, Sum, Sum), Error>((range, ours, theirs))
-        }
+        drill::hash(pair, both, range, buckets)
     };
     let mut answers = stream::iter(ranges.into_iter().enumerate())
         .map(hash)
         .buffered(RANGES_AHEAD * run.pairs.len());
     let mut unlike = Vec::new();
     let mut done = 0;
-    while let Some((range, ours, theirs)) = answers.try_next().await? {
+    while let Some(hashed) = answers.try_next().await? {
         done += 1;
-        report.rows += ours.rows;
-        tell(
-            u32::try_from(100 * done / total).unwrap_or(100),
-            report.rows,
-        );
-        if ours != theirs {
-            unlike.push((range, ours.rows.max(theirs.rows)));
+        report.rows += hashed.rows;
+        let percent = u32::try_from(100 * done / total).unwrap_or(100);
+        tell(percent, report.rows);
+        if !hashed.portions.is_empty() {
+            unlike.push(hashed);
         }
     }
     Ok(unlike)
@@ -112,7 +104,7 @@ async fn look_into(
     run: &mut Run<'_>,
     subject: &Subject,
     both: &Both<'_>,
-    unlike: Vec<Unlike>,
+    unlike: Vec<Hashed>,
     report: &mut TableReport,
 ) -> Result<(), Error> {
     if !run.barrier.replica_has_all(&run.pairs[0].source).await? {
@@ -126,10 +118,9 @@ async fn look_into(
     let total = unlike.len();
     let limit = run.options.limit_differences;
     let mut suspects = Vec::new();
-    for (number, (range, rows)) in (1..).zip(unlike) {
-        let doubt = drill::narrow(&run.pairs[0], both, range, rows).await?;
-        for portion in &doubt.portions {
-            suspects.extend(drill::suspects(&run.pairs[0], both, &doubt, portion).await?);
+    for (number, hashed) in (1..).zip(&unlike) {
+        for portion in &hashed.portions {
+            suspects.extend(drill::suspects(&run.pairs[0], both, hashed, portion).await?);
             if suspects.len() >= SUSPECTS_AT_ONCE {
                 settle(run, subject, both, &mut suspects, report).await?;
             }
