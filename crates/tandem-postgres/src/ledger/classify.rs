@@ -98,20 +98,24 @@ pub(crate) fn keys(lost: &[LostTransaction]) -> Vec<(Table, Row)> {
     keys
 }
 
-/// The class of every change, in the order of the tail.
-pub(crate) fn classify(lost: &[LostTransaction], held: &HashMap<Key, Held>) -> Vec<Class> {
+/// Whether the tail made each of its keys: its first change put a row there that the survivor
+/// never had under it.
+pub(crate) fn begun(lost: &[LostTransaction]) -> HashMap<Key, bool> {
     let mut first = HashMap::new();
-    let changes: Vec<&Change> = lost.iter().flat_map(|found| &found.changes).collect();
-    for change in &changes {
-        let begins = || change.op == Op::Insert;
-        first
-            .entry(key(&change.table, &change.key))
-            .or_insert_with(begins);
+    for change in lost.iter().flat_map(|found| &found.changes) {
+        let made = change.op == Op::Insert;
+        first.entry(key(&change.table, &change.key)).or_insert(made);
         if let Some(moved) = change.new_key() {
-            // A row that was moved here was none of the survivor's under this key.
             first.entry(key(&change.table, &moved)).or_insert(true);
         }
     }
+    first
+}
+
+/// The class of every change, in the order of the tail.
+pub(crate) fn classify(lost: &[LostTransaction], held: &HashMap<Key, Held>) -> Vec<Class> {
+    let first = begun(lost);
+    let changes: Vec<&Change> = lost.iter().flat_map(|found| &found.changes).collect();
     let of = |key: &Key| {
         let began = first.get(key).copied().unwrap_or(false);
         held.get(key)

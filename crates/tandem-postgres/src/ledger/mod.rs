@@ -17,5 +17,5 @@ pub use classify::Class;
 pub use collect::collect;
 pub use keep::{Entry, Ledger, changes, erase, list};
 
-pub(crate) use classify::{key, keys};
+pub(crate) use classify::{begun, key, keys};
 pub(crate) use collect::{BATCH, count, matched, reader, texts, types};

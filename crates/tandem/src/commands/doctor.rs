@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use tandem_core::config::Config;
 use tandem_core::model::SiteId;
 use tandem_postgres::doctor::{self, Level, Login, Outcome, Probe, Report, Step, Verdict};
 
 use super::agent::{USAGE, read_config};
+use super::person::Output;
 
 /// The page on which every check is explained.
 const PAGE: &str = "docs/reference/doctor.md";
@@ -45,17 +45,8 @@ pub(crate) struct Args {
     #[arg(long)]
     print_sql: bool,
     /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use comfy_table::{Table, presets};
 use tandem_core::config::Config;
 use tandem_postgres::setup::{self, Options};
 use tandem_postgres::status::{self, Direction, Status};
 
 use super::agent::{USAGE, read_config};
-use super::person;
+use super::person::Output;
 use super::steps::{Locks, show};
 
 /// Arguments of `tandem replication`.
@@ -55,23 +55,14 @@ struct SetupArgs {
     locks: Locks,
     /// How to print
     #[arg(short, long, value_enum, default_value = "table")]
-    output: person::Output,
+    output: Output,
 }
 
 #[derive(clap::Args)]
 struct OutputArgs {
     /// What is printed
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {

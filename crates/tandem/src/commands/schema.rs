@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde::Serialize;
 use tandem_postgres::schema::{
     self, Circumstances, Difference, Finding, Level, Migration, Obstacle, Options, Outcome, Step,
 };
 
 use super::agent::{USAGE, read_config};
-use super::person::{FAILED, REFUSED};
+use super::person::{FAILED, Output, REFUSED};
 
 /// The page on which every rule is explained.
 const PAGE: &str = "docs/guides/schema-changes.md";
@@ -60,7 +60,7 @@ struct LintArgs {
     #[arg(long)]
     wrapped: bool,
     /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
 }
 
@@ -90,7 +90,7 @@ struct PlanArgs {
     #[command(flatten)]
     file: FileArgs,
     /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
 }
 
@@ -109,17 +109,8 @@ struct DiffArgs {
     #[arg(long, value_name = "FILE", default_value = "tandem.toml")]
     config: PathBuf,
     /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// `500ms`, `2s`, `10m`, `4h`.

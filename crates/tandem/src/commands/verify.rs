@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use tandem_postgres::Error;
 use tandem_postgres::verify::{
@@ -14,6 +13,7 @@ use tandem_postgres::verify::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::agent::{USAGE, read_config};
+use super::person::Output;
 
 /// Something could not be compared, or did not settle, or was interrupted.
 const UNFINISHED: u8 = 4;
@@ -57,17 +57,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "output")]
     repair_plan: bool,
     /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
-}
-
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Table,
-    /// For programs.
-    Json,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
