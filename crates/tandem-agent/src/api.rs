@@ -60,6 +60,7 @@ async fn writer(Extracted(shared): Extracted<Arc<Shared>>) -> (StatusCode, Json<
         remaining_ms,
         writer,
         writer_fresh,
+        writer_works,
         ..
     } = shared.remaining();
     let may_write = remaining_ms > 0;
@@ -76,6 +77,7 @@ async fn writer(Extracted(shared): Extracted<Arc<Shared>>) -> (StatusCode, Json<
             epoch,
             writer,
             writer_fresh,
+            writer_works,
         }),
     )
 }

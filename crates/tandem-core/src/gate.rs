@@ -100,6 +100,8 @@ pub struct Answer {
     pub writer: Option<SiteId>,
     /// Whether the agent knew that right as fresh.
     pub writer_fresh: bool,
+    /// Whether writes can work there as far as the agent knew.
+    pub writer_works: bool,
 }
 
 /// Everything heard from the agents of the own site.
@@ -155,6 +157,7 @@ impl Rights {
             deadline: asked.after(granted.min(self.remaining_max)),
             writer: answer.writer,
             writer_fresh: answer.writer_fresh,
+            writer_works: answer.writer_works,
         });
         Heard::Taken
     }
@@ -187,6 +190,11 @@ impl Rights {
     /// The site last known to have the right to write in the highest epoch.
     pub fn writer(&self, now: Mono) -> Option<SiteId> {
         self.speaking(now).find_map(|a| a.writer)
+    }
+
+    /// Whether writes can work where the right is, as far as every agent that speaks knows.
+    pub fn writer_works(&self, now: Mono) -> bool {
+        self.speaking(now).all(|a| a.writer_works)
     }
 
     fn why(&self, now: Mono) -> Why {
@@ -254,6 +262,7 @@ mod tests {
             remaining_ms: words[3].parse().unwrap(),
             writer: (writer != "-").then(|| site(writer)),
             writer_fresh: words[2].ends_with('!'),
+            writer_works: true,
         };
         rights.hear(agent.parse().unwrap(), ms(asked.parse().unwrap()), &answer)
     }
@@ -359,6 +368,7 @@ mod tests {
             site: site("gcp"),
             epoch: Epoch(9),
             remaining_ms: 9000,
+            writer_works: true,
             writer: Some(site("aws")),
             writer_fresh: true,
         };

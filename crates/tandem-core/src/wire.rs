@@ -28,6 +28,15 @@ pub struct Remaining {
     pub writer: Option<SiteId>,
     /// Whether the agent knew that right as fresh: renewed within a ttl.
     pub writer_fresh: bool,
+    /// Whether writes can work there as far as is known: false while every agent of that site that
+    /// speaks says that its database is silent. It moves no session; it keeps clients from being
+    /// sent to a site that cannot serve them either (I3). A build that does not say counts as true.
+    #[serde(default = "as_far_as_known")]
+    pub writer_works: bool,
+}
+
+fn as_far_as_known() -> bool {
+    true
 }
 
 /// `GET /v1/writer` of a gate or an agent: 200 where this site may write, 503 elsewhere
@@ -44,4 +53,8 @@ pub struct Writer {
     pub writer: Option<SiteId>,
     /// Whether that right was fresh when the answer was made.
     pub writer_fresh: bool,
+    /// Whether writes can work there as far as is known ([`Remaining::writer_works`]). A health
+    /// check that steps aside for the other site needs both.
+    #[serde(default = "as_far_as_known")]
+    pub writer_works: bool,
 }

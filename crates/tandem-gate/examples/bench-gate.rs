@@ -174,6 +174,7 @@ async fn agent(site: SiteId, writer: SiteId) -> String {
         remaining_ms: u64::try_from(remaining.as_millis()).unwrap(),
         writer: Some(writer),
         writer_fresh: true,
+        writer_works: true,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -442,15 +442,16 @@ impl Agent {
 
     /// What a gate is told.
     pub fn remaining(&self, policy: &Policy, roster: &[Member], at: At) -> Remaining {
-        let (left, writer, writer_fresh) = remaining(policy, &self.seen(roster), self.now(at));
+        let told = remaining(policy, &self.seen(roster), self.now(at));
         let memory = self.authority.memory();
         Remaining {
             agent: String::new(),
             site: self.place.site,
             epoch: memory.map(|memory| memory.epoch).unwrap_or_default(),
-            remaining_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            writer,
-            writer_fresh,
+            remaining_ms: u64::try_from(told.left.as_millis()).unwrap_or(u64::MAX),
+            writer: told.writer,
+            writer_fresh: told.fresh,
+            writer_works: told.works,
         }
     }
 

@@ -5,7 +5,8 @@
 //! failing writes only if another site provably can write: taking both sites
 //! off because neither can write would turn a short write gap into an outage.
 //! Invariant: with working reads the answer is 200 unless writes have failed for
-//! longer than the grace *and* another site's right to write is fresh.
+//! longer than the grace *and* another site's right to write is fresh *and* its database is not
+//! known to be away.
 //! The grace is longer than such a right lives unrenewed: one that is fresh when
 //! the grace is over was renewed *after* our writes began to fail, so its holder
 //! lives. Without it, the survivor would step aside for a site that just died.
@@ -106,7 +107,8 @@ struct Findings {
     reads: Found,
     writes: Found,
     sessions: Found,
-    /// Whether another site holds a fresh right to write; asked while writes fail.
+    /// Whether another site can write: a fresh right, a database that is not away; asked while
+    /// writes fail.
     other_writes: bool,
 }
 
@@ -268,11 +270,19 @@ struct Answer {
     site: String,
     writer: Option<String>,
     writer_fresh: bool,
+    /// A gate that does not say it counts as working.
+    #[serde(default = "as_far_as_known")]
+    writer_works: bool,
+}
+
+fn as_far_as_known() -> bool {
+    true
 }
 
 impl Answer {
     fn names_another(&self) -> bool {
         self.writer_fresh
+            && self.writer_works
             && self
                 .writer
                 .as_ref()
@@ -281,7 +291,7 @@ impl Answer {
 }
 
 impl Writers {
-    /// Whether anybody says that another site holds a fresh right to write.
+    /// Whether anybody says that another site can write.
     /// No answer is no such statement.
     async fn another_site(&self) -> bool {
         for url in &self.urls {
@@ -332,6 +342,9 @@ mod tests {
             r#"{"site":"gcp","may_write":false,"epoch":3,"writer":"aws","writer_fresh":true}"#;
         assert!(answer(other).names_another());
         assert!(!answer(&other.replace("true", "false")).names_another());
+        // Its database is away too: stepping aside would leave nobody to serve reads.
+        let away = other.replace("true}", r#"true,"writer_works":false}"#);
+        assert!(!answer(&away).names_another());
         assert!(!answer(&other.replace("gcp", "aws")).names_another());
         assert!(!answer(&other.replace("\"aws\"", "null")).names_another());
     }

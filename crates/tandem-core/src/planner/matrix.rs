@@ -93,11 +93,7 @@ pub(super) fn classify(
     (target, other): (SiteId, SiteId),
     now: Mono,
 ) -> Class {
-    let views = Views {
-        seen,
-        now,
-        alive: policy.authority.renew() * 3,
-    };
+    let views = Views::of_now(policy, seen, now);
     if !seen.authority.is_fresh(now) {
         return Class::StoreSilent;
     }
@@ -120,6 +116,13 @@ pub(super) fn classify(
     }
 }
 
+/// Whether `site` speaks and all its agents say that their database is silent. Without a word from
+/// there nothing is known, and that is no such statement.
+pub(super) fn database_is_away(policy: &Policy, seen: &Seen<'_>, site: SiteId, now: Mono) -> bool {
+    let views = Views::of_now(policy, seen, now);
+    views.speaks(site) && views.database_is_silent(site)
+}
+
 /// The views, asked one at a time so that nothing is copied.
 struct Views<'a> {
     seen: &'a Seen<'a>,
@@ -127,7 +130,15 @@ struct Views<'a> {
     alive: Duration,
 }
 
-impl Views<'_> {
+impl<'a> Views<'a> {
+    fn of_now(policy: &Policy, seen: &'a Seen<'a>, now: Mono) -> Self {
+        Self {
+            seen,
+            now,
+            alive: policy.authority.renew() * 3,
+        }
+    }
+
     /// What the agents of `group` see of `target`: one that sees it is enough, since an agent
     /// that has lost everything proves nothing.
     fn of(&self, group: SiteId, target: SiteId) -> SiteHealth {

@@ -611,10 +611,28 @@ pub fn serve_until(
     }
 }
 
+/// What a gate is told of the right to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// How long write sessions may go on at this site; zero = not at all.
+    pub left: Duration,
+    /// The site that may write, if one is open.
+    pub writer: Option<SiteId>,
+    /// Whether that right is known as fresh.
+    pub fresh: bool,
+    /// Whether that site's database answers, as far as its agents say.
+    pub works: bool,
+}
+
 /// What a gate is told: the remaining time at this site, and who may write.
-pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> (Duration, Option<SiteId>, bool) {
+pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> Told {
     let Some((record, _)) = seen.authority.present() else {
-        return (Duration::ZERO, None, false);
+        return Told {
+            left: Duration::ZERO,
+            writer: None,
+            fresh: false,
+            works: true,
+        };
     };
     let writer = (record.phase == Phase::Open).then_some(record.site);
     let renewed =
@@ -622,14 +640,14 @@ pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> (Duration, Opti
     // Without the store: the holder's own deadline, or its question that this site answered.
     let promised = seen.authority.open_until().is_some_and(|held| now < held)
         || !seen.authority.promise_left(now).is_zero();
-    let fresh = writer.is_some() && (renewed || promised);
     let armed = seen.done.armed.filter(|(epoch, _)| *epoch == record.epoch);
     let until = serve_until(policy, seen.authority, seen.exposure).filter(|_| armed.is_some());
-    (
-        until.map_or(Duration::ZERO, |until| now.until(until)),
+    Told {
+        left: until.map_or(Duration::ZERO, |until| now.until(until)),
         writer,
-        fresh,
-    )
+        fresh: writer.is_some() && (renewed || promised),
+        works: !matrix::database_is_away(policy, seen, record.site, now),
+    }
 }
 
 pub(crate) fn millis(span: Duration) -> u64 {

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 use world::{World, check_one_writer};
 
+use crate::database::DatabaseSeen;
 use crate::model::Epoch;
 use crate::planner::Action;
 
@@ -239,6 +240,22 @@ fn run_until(world: &mut World, until_ms: u64) {
         world.step();
         check_one_writer(world);
     }
+}
+
+/// The replica's site tells its gates whether clients could be served over there.
+#[test]
+fn a_writer_whose_database_is_away_is_told_as_not_working() {
+    let works = |database_of_aws: Option<DatabaseSeen>| {
+        let record = scene::open_record();
+        let authority = scene::counted("gcp", &record, scene::ms(2_000));
+        let mut scene = scene::Scene::new("gcp", authority);
+        scene.peers.push(scene::peer("aws-1", &[], database_of_aws));
+        let told = scene.told();
+        assert!(told.fresh, "the right itself is renewed either way");
+        told.works
+    };
+    assert!(works(Some(scene::database(None))));
+    assert!(!works(None));
 }
 
 /// The sibling opened epoch 2 and armed the guard; this agent's last reading still shows epoch 1.

@@ -71,6 +71,7 @@ impl Agent {
             remaining_ms,
             writer: writer.map(self::site),
             writer_fresh: writer.is_some(),
+            writer_works: true,
         });
     }
 

@@ -233,7 +233,7 @@ fn judge(scene: &Scene, codes: &mut BTreeSet<&'static str>) {
         );
     }
     let source_open = scene.is_source_in(Phase::Open);
-    assert!(scene.remaining().is_zero() || source_open, "{}", picture());
+    assert!(scene.told().left.is_zero() || source_open, "{}", picture());
 }
 
 fn is_safe(scene: &Scene, action: &Action, report: &Report, plan: &Plan) -> bool {

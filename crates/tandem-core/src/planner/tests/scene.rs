@@ -12,7 +12,7 @@ use crate::database::{DatabaseSeen, GuardSeen, Heartbeat, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, SiteId};
 use crate::planner::{
     AgentStatus, Done, Intent, Look, Member, OtherEnd, Peer, Place, Plan, Report, Request,
-    RequestKind, Seen, SiteHealth, plan, remaining,
+    RequestKind, Seen, SiteHealth, Told, plan, remaining,
 };
 
 /// Moments are far from boot, so that nothing saturates.
@@ -211,8 +211,8 @@ impl Scene {
         plan(&self.policy, &self.intent, &self.seen(), self.now)
     }
 
-    pub(super) fn remaining(&self) -> Duration {
-        remaining(&self.policy, &self.seen(), self.now).0
+    pub(super) fn told(&self) -> Told {
+        remaining(&self.policy, &self.seen(), self.now)
     }
 
     pub(super) fn present(&self) -> &Record {

@@ -19,7 +19,7 @@ use crate::database::{DatabaseSeen, GuardSeen, Heartbeat, Prepared, Subscription
 use crate::model::{Epoch, Lsn, Mono, SiteId};
 use crate::planner::{
     Action, AgentStatus, Done, Intent, Language, Look, Member, OtherEnd, Peer, Place, Plan,
-    Purpose, Reason, Report, Request, RequestKind, Seen, SiteHealth, plan, remaining,
+    Purpose, Reason, Report, Request, RequestKind, Seen, SiteHealth, Told, plan, remaining,
 };
 
 const STEP_MS: u64 = 250;
@@ -405,7 +405,7 @@ impl World {
             }
             self.look(index);
         }
-        let (left, _, _) = self.ask_remaining(index);
+        let left = self.ask_remaining(index).left;
         self.agents[index].serves_until = self.now.after(left);
     }
 
@@ -445,7 +445,7 @@ impl World {
         })
     }
 
-    fn ask_remaining(&self, index: usize) -> (Duration, Option<SiteId>, bool) {
+    fn ask_remaining(&self, index: usize) -> Told {
         self.with_seen(index, |seen| remaining(&self.policy, seen, self.now))
     }
 
