@@ -16,16 +16,14 @@ use crate::right::chain;
 use crate::state::{Counters, Shared};
 use crate::store::Keys;
 
-/// Between two looks at the database. The peer's bound on exposure counts heartbeats seen here.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
-
 /// Between two readings of what others publish.
 const PEERS_PERIOD: Duration = Duration::from_millis(250);
 
 /// The shortest pause between two looks that were asked for.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Looks at the database on a timer and right after something was done to it.
+/// Looks at the database on a timer and right after something was done to it. The peer's bound on
+/// exposure counts heartbeats seen here.
 pub(crate) async fn database(shared: Arc<Shared>, database: Arc<dyn Database>) {
     let mut trouble = None;
     loop {
@@ -43,7 +41,7 @@ pub(crate) async fn database(shared: Arc<Shared>, database: Arc<dyn Database>) {
         }
         sleep(BREATH).await;
         // A time-out is the ordinary rhythm.
-        let _ = timeout(LOOK_PERIOD - BREATH, shared.look_again.notified()).await;
+        let _ = timeout(shared.pace() - BREATH, shared.look_again.notified()).await;
     }
 }
 

@@ -12,16 +12,13 @@ use tandem_core::model::{Mono, Name};
 use tandem_core::planner::Purpose;
 use tandem_store::{Beside, Change, Store, StoreError, Versioned};
 use tokio::sync::mpsc;
-use tokio::time::{Duration, MissedTickBehavior, interval};
+use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::clock;
 use crate::journal::Journal;
 use crate::memory::{MemoryError, MemoryFile};
 use crate::state::{Counters, Shared};
 use crate::store::Keys;
-
-/// How often the record is read, so that a taker's count starts early.
-const READ_PERIOD: Duration = Duration::from_millis(250);
 
 /// Renewals that lost against the sibling agent's are repeated at once with what the store
 /// holds now; two agents cannot collide more often than this in one period.
@@ -95,10 +92,10 @@ impl Right {
         }
     }
 
-    /// Reads and carries out orders, one at a time, until the planner is gone.
+    /// Reads and carries out orders, one at a time, until the planner is gone. It reads often, so
+    /// that a taker's count starts early.
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let mut ticks = interval(READ_PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = Instant::now();
         loop {
             tokio::select! {
                 biased;
@@ -106,8 +103,13 @@ impl Right {
                     Some(order) => self.carry_out(order).await,
                     None => return,
                 },
-                _ = ticks.tick() => self.read().await,
+                () = sleep_until(next) => {
+                    next = Instant::now() + self.shared.pace();
+                    self.read().await;
+                }
             }
+            // What was just learned or written may have begun a change of hands.
+            next = next.min(Instant::now() + self.shared.pace());
             self.shared.changed.notify_one();
         }
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use tandem_core::authority::{Authority, ExposureWatch, Memory, RECORD_VERSION, Refusal};
+use tandem_core::authority::{Authority, ExposureWatch, Memory, Phase, RECORD_VERSION, Refusal};
 use tandem_core::config::Config;
 use tandem_core::database::DatabaseSeen;
 use tandem_core::model::{Epoch, Mono, Name, SiteId};
@@ -25,6 +25,13 @@ use crate::status::Ping;
 
 /// An agent that has published nothing for this long is forgotten.
 const PEER_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Between two looks at what moves by itself: the record, the own database.
+const PACE: Duration = Duration::from_millis(250);
+
+/// The same while the right changes hands, or a person asked for it: every writer waits for what is
+/// seen next.
+const PACE_OF_A_CHANGE: Duration = Duration::from_millis(50);
 
 /// Everything that the tasks of one agent share.
 pub(crate) struct Shared {
@@ -190,7 +197,7 @@ impl Shared {
     /// What a gate is told.
     pub(crate) fn remaining(&self) -> wire::Remaining {
         self.with_seen(|seen, now| {
-            let (left, writer, writer_fresh) = planner::remaining(&self.config.policy, seen, now);
+            let told = planner::remaining(&self.config.policy, seen, now);
             wire::Remaining {
                 agent: self.name.clone(),
                 site: self.place.site,
@@ -199,11 +206,21 @@ impl Shared {
                     .memory()
                     .map(|memory| memory.epoch)
                     .unwrap_or_default(),
-                remaining_ms: millis(left),
-                writer,
-                writer_fresh,
+                remaining_ms: millis(told.left),
+                writer: told.writer,
+                writer_fresh: told.fresh,
+                writer_works: told.works,
             }
         })
+    }
+
+    /// How long to wait before the next look at the record or the own database.
+    pub(crate) fn pace(&self) -> Duration {
+        let state = self.state();
+        let changes = state.authority.present().is_some_and(|(record, _)| {
+            record.phase != Phase::Open || state.intent().move_out_of(record.epoch).is_some()
+        });
+        if changes { PACE_OF_A_CHANGE } else { PACE }
     }
 
     /// What this agent publishes about itself.

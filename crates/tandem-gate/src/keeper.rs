@@ -11,7 +11,7 @@ use std::time::Duration;
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::wire::{Remaining, Writer};
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -49,6 +49,8 @@ pub struct View {
     pub epoch: Epoch,
     /// The site last known to have the right, fresh or not.
     pub writer: Option<SiteId>,
+    /// Whether writes can work there as far as is known.
+    pub writer_works: bool,
     /// Whether an agent answered lately.
     pub current: bool,
     /// The last answer of each agent.
@@ -119,10 +121,17 @@ impl Keeper {
             verdict: state.rights.decide(now),
             epoch: state.rights.epoch(),
             writer: state.rights.writer(now),
+            writer_works: state.rights.writer_works(now),
             current: state.rights.is_current(now),
             answers: state.rights.answers().to_vec(),
             failed_asks: state.failed_asks,
         }
+    }
+
+    /// Whether an agent speaks, and says that no site takes writes now: the right changes hands.
+    fn is_between_writers(&self) -> bool {
+        let view = self.view(clock::now());
+        view.current && matches!(view.verdict, Verdict::Nowhere(_))
     }
 
     /// The answer of `GET /v1/writer`.
@@ -136,6 +145,7 @@ impl Keeper {
             epoch: view.epoch,
             writer: view.writer,
             writer_fresh,
+            writer_works: view.writer_works,
         }
     }
 
@@ -241,12 +251,10 @@ async fn watch_deadline(keeper: Arc<Keeper>) {
     }
 }
 
+/// While nobody is known who takes writes, the sessions that wait make it ask more often.
 async fn ask_for_ever(keeper: Arc<Keeper>, number: usize, agent: AgentAt, every: Duration) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut usable = true;
     loop {
-        ticks.tick().await;
         let asked = clock::now();
         let fault = match agent.peer.ask::<Remaining>("/v1/remaining").await {
             Ok(answer) => fault(keeper.handle_answer(number, asked, &answer)).map(str::to_owned),
@@ -259,6 +267,12 @@ async fn ask_for_ever(keeper: Arc<Keeper>, number: usize, agent: AgentAt, every:
             usable = fault.is_none();
             announce_agent(&agent.address, fault);
         }
+        let rest = if keeper.is_between_writers() {
+            every / 5
+        } else {
+            every
+        };
+        sleep(rest.saturating_sub(clock::now().since(asked))).await;
     }
 }
 
@@ -296,6 +310,7 @@ mod tests {
             remaining_ms,
             writer: writer.map(|site| site.parse().unwrap()),
             writer_fresh: true,
+            writer_works: true,
         }
     }
 
