@@ -1,6 +1,7 @@
 //! Reading the lost tail of the other site and keeping it here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -34,6 +35,13 @@ const KEEP: &str = "
     INSERT INTO tandem_local.ledger (epoch, from_site, boundary, upto, transactions, changes, problem)
     VALUES ($1::bigint, $2::text, $3::text::pg_lsn, $4::text::pg_lsn, $5::bigint, $6::bigint, $7::text)
     ON CONFLICT DO NOTHING";
+const KEPT: &str = "
+    SELECT g.from_site, g.boundary::text, p.begun_at::text, coalesce(g.upto, g.boundary)::text, g.changes
+      FROM tandem_local.ledger g JOIN tandem_local.promotion p ON p.epoch = g.epoch
+     WHERE g.epoch = $1::bigint AND g.problem IS NULL FOR UPDATE OF g";
+const GROW: &str = "
+    UPDATE tandem_local.ledger SET upto = $2::text::pg_lsn, transactions = transactions + $3::bigint,
+           changes = changes + $4::bigint WHERE epoch = $1::bigint";
 const KEEP_CHANGES: &str = "
     INSERT INTO tandem_local.ledger_change (epoch, n, xid, commit_end, committed_at, class, change)
     SELECT $1::bigint, c.n, c.xid, c.commit_end, c.committed_at, c.class, c.change
@@ -56,13 +64,7 @@ struct Due {
 /// other agent collects; otherwise if one of the servers does not answer.
 pub async fn collect(config: &Config, site: SiteId) -> Result<Option<u64>, Error> {
     let lane = Lane::new(&Target::agent(config, site)?, site, LIMIT, Commit::Flushed);
-    let session = lane.session().await?;
-    let sql = "SELECT pg_try_advisory_lock($1::bigint)";
-    let mine: bool = session.row("lock", LIMIT, sql, &[&LOCK]).await?.get(0);
-    if !mine {
-        return Err(Error::Busy);
-    }
-    // The lock goes with the session, which ends with this call.
+    let session = alone(&lane).await?;
     let Some(due) = due(&session, site).await? else {
         return Ok(None);
     };
@@ -75,13 +77,68 @@ pub async fn collect(config: &Config, site: SiteId) -> Result<Option<u64>, Error
         Err(error) => return Err(error),
     };
     let classes = match &tail {
-        Some(tail) => classes(config, site, &due, tail).await?,
+        Some(tail) => classes(config, site, &due, &tail.lost).await?,
         None => Vec::new(),
     };
     keep(&session, &due, tail.as_ref(), problem.as_deref(), &classes).await?;
     let lost = tail.map_or(0, |tail| tail.lost.len());
     tracing::info!(epoch = %due.epoch, from = %due.from, lost, problem, "the ledger is written");
     Ok(Some(lost as u64))
+}
+
+/// Adds what `tail` holds above the ledger of `epoch` at the survivor `site`: somebody wrote into
+/// the fenced server after its ledger was written. What stands in the ledger stays as it is.
+///
+/// # Errors
+/// [`Error::Busy`] while an agent of the survivor collects; otherwise if a server does not answer.
+pub(crate) async fn extend(
+    config: &Config,
+    site: SiteId,
+    epoch: Epoch,
+    tail: &Tail,
+) -> Result<(), Error> {
+    let lane = Lane::new(&Target::agent(config, site)?, site, LIMIT, Commit::Flushed);
+    let session = alone(&lane).await?;
+    let failed = |source| Error::query("ledger", source);
+    let client = session.client();
+    client.batch_execute("BEGIN").await.map_err(failed)?;
+    let rows = session
+        .rows("ledger", LIMIT, KEPT, &[&to_sql(epoch)])
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let due = due_of(epoch, row.get(0), row.get(1), row.get(2))?;
+    let kept_to = position(row.get(3))?;
+    let known: u64 = from_sql(row.get(4));
+    let above = tail
+        .lost
+        .iter()
+        .position(|lost| lost.commit_end > kept_to)
+        .unwrap_or(tail.lost.len());
+    let lost = &tail.lost[above..];
+    let classes = classes(config, site, &due, lost).await?;
+    let grown: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [
+        &to_sql(epoch),
+        &tail.upto.to_string(),
+        &count(lost.len()),
+        &count(classes.len()),
+    ];
+    session.rows("ledger", LIMIT, GROW, &grown).await?;
+    keep_changes(&session, epoch, entries(known, lost, &classes)).await?;
+    client.batch_execute("COMMIT").await.map_err(failed)?;
+    tracing::warn!(%epoch, from = %due.from, more = lost.len(), "the ledger was added to: somebody wrote after it");
+    Ok(())
+}
+
+/// A session at the survivor that alone may write ledgers; it ends with the returned value.
+async fn alone(lane: &Lane) -> Result<Arc<Session>, Error> {
+    let session = lane.session().await?;
+    let sql = "SELECT pg_try_advisory_lock($1::bigint)";
+    match session.row("lock", LIMIT, sql, &[&LOCK]).await?.get(0) {
+        true => Ok(session),
+        false => Err(Error::Busy),
+    }
 }
 
 async fn due(session: &Session, site: SiteId) -> Result<Option<Due>, Error> {
@@ -91,17 +148,28 @@ async fn due(session: &Session, site: SiteId) -> Result<Option<Due>, Error> {
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let malformed = |text: String| Error::Malformed {
+    let epoch = Epoch(from_sql(row.get(0)));
+    due_of(epoch, row.get(1), row.get(2), row.get(3)).map(Some)
+}
+
+fn due_of(epoch: Epoch, from: String, boundary: String, begun_at: String) -> Result<Due, Error> {
+    Ok(Due {
+        epoch,
+        from: from.parse().map_err(|_| malformed(from))?,
+        boundary: position(boundary)?,
+        begun_at,
+    })
+}
+
+fn position(text: String) -> Result<Lsn, Error> {
+    text.parse().map_err(|_| malformed(text))
+}
+
+fn malformed(text: String) -> Error {
+    Error::Malformed {
         what: "journal",
         text,
-    };
-    let (from, boundary): (String, String) = (row.get(1), row.get(2));
-    Ok(Some(Due {
-        epoch: Epoch(from_sql(row.get(0))),
-        from: from.parse().map_err(|_| malformed(from))?,
-        boundary: boundary.parse().map_err(|_| malformed(boundary))?,
-        begun_at: row.get(3),
-    }))
+    }
 }
 
 /// A tail that can still grow is none.
@@ -118,13 +186,13 @@ async fn classes(
     config: &Config,
     site: SiteId,
     due: &Due,
-    tail: &Tail,
+    lost: &[LostTransaction],
 ) -> Result<Vec<Class>, Error> {
-    if tail.lost.is_empty() {
+    if lost.is_empty() {
         return Ok(Vec::new());
     }
     let mut by_table: BTreeMap<Table, Vec<Row>> = BTreeMap::new();
-    for (table, key) in classify::keys(&tail.lost) {
+    for (table, key) in classify::keys(lost) {
         by_table.entry(table).or_default().push(key);
     }
     let reader = reader(config, site).await?;
@@ -143,7 +211,7 @@ async fn classes(
             }
         }
     }
-    Ok(classify::classify(&tail.lost, &held))
+    Ok(classify::classify(lost, &held))
 }
 
 /// A session that may read every published table and change none.
@@ -271,12 +339,7 @@ async fn keep(
             ],
         )
         .await?;
-    for batch in entries(lost, classes).chunks(BATCH) {
-        let batch: Value = batch.iter().cloned().collect();
-        session
-            .rows("ledger", LIMIT, KEEP_CHANGES, &[&epoch, &batch])
-            .await?;
-    }
+    keep_changes(session, due.epoch, entries(0, lost, classes)).await?;
     session
         .client()
         .batch_execute("COMMIT")
@@ -284,20 +347,30 @@ async fn keep(
         .map_err(failed)
 }
 
-fn entries(lost: &[LostTransaction], classes: &[Class]) -> Vec<Value> {
+async fn keep_changes(session: &Session, epoch: Epoch, entries: Vec<Value>) -> Result<(), Error> {
+    for batch in entries.chunks(BATCH) {
+        let batch: Value = batch.iter().cloned().collect();
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&to_sql(epoch), &batch];
+        session.rows("ledger", LIMIT, KEEP_CHANGES, &values).await?;
+    }
+    Ok(())
+}
+
+/// One entry a change, numbered from `first`.
+fn entries(first: u64, lost: &[LostTransaction], classes: &[Class]) -> Vec<Value> {
     let changes = lost
         .iter()
         .flat_map(|lost| lost.changes.iter().map(move |change| (lost, change)));
     let entry = |(n, ((lost, change), class)): (
-        usize,
+        u64,
         ((&LostTransaction, &tail::Change), &Class),
     )| {
         json!({
-            "n": n, "xid": lost.xid, "commit_end": lost.commit_end, "committed_at": lost.committed_at.to_string(),
+            "n": first + n, "xid": lost.xid, "commit_end": lost.commit_end, "committed_at": lost.committed_at.to_string(),
             "class": class.to_string(), "change": change,
         })
     };
-    changes.zip(classes).enumerate().map(entry).collect()
+    (0u64..).zip(changes.zip(classes)).map(entry).collect()
 }
 
 pub(crate) fn count(number: usize) -> i64 {

@@ -18,4 +18,4 @@ pub use collect::collect;
 pub use keep::{Entry, Ledger, changes, erase, list};
 
 pub(crate) use classify::{begun, key, keys};
-pub(crate) use collect::{BATCH, count, matched, reader, texts, types};
+pub(crate) use collect::{BATCH, count, extend, matched, reader, texts, types};

@@ -25,7 +25,7 @@ use tokio_postgres::types::ToSql;
 use crate::connect::{Target, place, read_secret};
 use crate::database::{Database, from_sql, to_sql};
 use crate::error::Error;
-use crate::ledger::{count, reader};
+use crate::ledger::{self, count, reader};
 use crate::promotion::{DROP_SLOT, MAKE_SLOT, lock, unlock};
 use crate::session::{Commit, Lane, Session};
 use crate::tail::{self, LostTransaction, Tail};
@@ -173,6 +173,7 @@ impl WayBack<'_> {
         }
         if !journal.followed {
             self.database.stop(self.session, LIMIT).await?;
+            tracing::info!(%epoch, "way back: receives from nobody");
             if !journal.repaired {
                 self.set_aside(&survivor, (epoch, extent)).await?;
             }
@@ -252,8 +253,7 @@ impl WayBack<'_> {
         };
         let lost = tail.lost.len() as u64;
         if !survivor.keeps(&tail) {
-            let epoch = survivor.epoch;
-            return Err(Error::LedgerMissing { epoch, lost });
+            self.add_to_ledger(survivor, &tail).await?;
         }
         if lost == 0 || extent == Extent::Copy {
             return Ok(());
@@ -265,6 +265,21 @@ impl WayBack<'_> {
             return Err(Error::LostWrites { lost });
         }
         self.repair(survivor.epoch, epoch, &tail.lost).await
+    }
+
+    /// Somebody wrote into this server after its ledger was written; nothing is repaired before
+    /// that stands in the ledger too.
+    async fn add_to_ledger(&self, survivor: &Survivor, tail: &Tail) -> Result<(), Error> {
+        let names = &self.database.names;
+        let epoch = survivor.epoch;
+        ledger::extend(self.config, names.other, epoch, tail).await?;
+        let other = self.other()?;
+        let now = self::survivor(&other, names.site, &names.source_slot).await?;
+        let lost = tail.lost.len() as u64;
+        match now.epoch == epoch && now.keeps(tail) {
+            true => Ok(()),
+            false => Err(Error::LedgerMissing { epoch, lost }),
+        }
     }
 
     async fn repair(
@@ -288,7 +303,9 @@ impl WayBack<'_> {
         self.session
             .rows("journal", LIMIT, REPAIRED, &[&to_sql(promoted), &lost])
             .await?;
-        client.batch_execute("COMMIT").await.map_err(failed)
+        client.batch_execute("COMMIT").await.map_err(failed)?;
+        tracing::info!(%epoch, transactions = lost, "way back: repaired what it had alone");
+        Ok(())
     }
 
     /// The subscription, from the slot that has waited since before the survivor's first write.
@@ -329,7 +346,9 @@ impl WayBack<'_> {
         self.session
             .rows("journal", LIMIT, FOLLOWED, &[&to_sql(survivor.epoch)])
             .await?;
-        client.batch_execute("COMMIT").await.map_err(failed)
+        client.batch_execute("COMMIT").await.map_err(failed)?;
+        tracing::info!(%epoch, "way back: the subscription follows");
+        Ok(())
     }
 
     /// The subscriber makes its own slot, as `CREATE SUBSCRIPTION` would.
