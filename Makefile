@@ -15,7 +15,7 @@ BENCH_FLAGS ?=
 
 BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
 
-.PHONY: help setup build demo test test-terraform sim sim-long model fmt lint bench bench-failover bench-authority bench-postgres bench-terraform clean
+.PHONY: help setup build demo test test-terraform sim sim-long model fmt lint bench bench-failover bench-authority bench-postgres bench-verify bench-terraform clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,7 +55,7 @@ fmt: ## Format the sources
 lint: ## Formatting, repository rules, clippy
 	@scripts/test fmt rules clippy
 
-bench: bench-failover bench-authority bench-postgres bench-terraform ## Every benchmark
+bench: bench-failover bench-authority bench-postgres bench-verify bench-terraform ## Every benchmark
 
 bench-failover: build ## The failover table, against Patroni (RUNS=20; BENCH_FLAGS="--resume")
 	bench/peers/patroni/install.sh
@@ -66,6 +66,13 @@ bench-authority: build ## Never two writers: isolated, frozen, stale (RUNS=20; B
 
 bench-postgres: build ## Planned moves under load, and a database's troubles (RUNS=20; BENCH_FLAGS="--resume")
 	@target/debug/tandem drill bench postgres --runs $(RUNS) $(BENCH_FLAGS)
+
+# For the comparison of rows: how many a side, and how many runs.
+ROWS ?= 10000000
+VERIFY_RUNS ?= 3
+
+bench-verify: setup ## Planted differences in ten million rows under traffic, beside md5 (ROWS=, VERIFY_RUNS=3)
+	ROWS=$(ROWS) RUNS=$(VERIFY_RUNS) cargo run -q --release -p tandem-postgres --example bench-verify
 
 # For the mutation test: how many lines are broken, and ALL=1 for every one.
 COUNT ?= $(if $(ALL),0,600)

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Aftermath, LARGE_ROWS_MAX};
 use super::bound::Bound;
+use super::crash::Crash;
 use super::measure::Measure;
 use crate::model::SiteId;
 
@@ -166,6 +167,9 @@ pub struct Step {
     /// What is done.
     #[serde(flatten)]
     pub action: Action,
+    /// An agent that dies at a moment of what follows; nobody does if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
 }
 
 /// One figure and what it must be.
@@ -220,6 +224,13 @@ impl Drill {
             (self.before_s, self.after_s) = (before_s, after_s);
         }
         self
+    }
+
+    /// The most moments at which one of its steps kills an agent: as many runs reach each.
+    pub fn moments(&self) -> u32 {
+        let crashes = self.steps.iter().filter_map(|step| step.crash.as_ref());
+        let most = crashes.map(|crash| crash.at.len()).max().unwrap_or(1);
+        u32::try_from(most).unwrap_or(u32::MAX)
     }
 
     /// Load before the first fault.
@@ -337,7 +348,9 @@ impl Drill {
                     pair[1].action
                 )
             });
-        late.chain(unordered).chain(large).collect()
+        let crashes = self.steps.iter().filter_map(|step| step.crash.as_ref());
+        let crashes = crashes.flat_map(Crash::faults);
+        late.chain(unordered).chain(large).chain(crashes).collect()
     }
 
     fn condition_faults(&self) -> Vec<String> {

@@ -13,6 +13,7 @@
 
 pub mod action;
 pub mod bound;
+pub mod crash;
 pub mod curves;
 pub mod file;
 pub mod history;
@@ -30,6 +31,7 @@ mod transcript;
 
 pub use action::{Action, Aftermath};
 pub use bound::Bound;
+pub use crash::Crash;
 pub use file::{Condition, Drill, FileError, InsideLoad, Load, Phases, Statement, Step};
 pub use history::{Kind, Origin, Outcome, Request, Row};
 pub use inside::{Door, Inside};

@@ -14,6 +14,7 @@ pub mod circumstances;
 pub mod client;
 pub mod clock;
 mod command;
+mod crash;
 mod databases;
 mod error;
 pub mod evidence;

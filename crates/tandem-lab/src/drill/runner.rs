@@ -23,7 +23,7 @@ use super::observe::{Heard, Watching};
 use super::progress::{Meter, Progress, Tell};
 use super::stage::Stage;
 use super::{
-    Error, Stop, aftermath, circumstances, clock, inside, load, observe, prepare, visibility,
+    Error, Stop, aftermath, circumstances, clock, crash, inside, load, observe, prepare, visibility,
 };
 
 /// How often the live line is drawn.
@@ -162,7 +162,7 @@ async fn under_load(
     if aborted.is_some() {
         running.stop();
     } else {
-        inject(stage, drill, &mut watch, &mut injected).await?;
+        inject(stage, order, &mut watch, &mut injected).await?;
         watch.until_finished().await;
     }
     let seen = probes.finish().await?;
@@ -206,15 +206,27 @@ fn unwell(drill: &Drill, before: &[Request]) -> Option<String> {
 
 async fn inject(
     stage: &Stage,
-    drill: &Drill,
+    order: &Order,
     watch: &mut Watch<'_>,
     injected: &mut Vec<Injected>,
 ) -> Result<(), Error> {
-    for Step { at_ms, action } in &drill.steps {
+    let drill = &order.drill;
+    for Step {
+        at_ms,
+        action,
+        crash,
+    } in &drill.steps
+    {
         let due = watch.fault_at.after(Duration::from_millis(*at_ms));
         watch.until(due).await;
         let from = clock::now();
-        let told = stage.perform(action).await?;
+        let told = match crash {
+            None => stage.perform(action).await?,
+            Some(crash) => {
+                let moment = crash.moment(order.number);
+                Some(crash::during(stage, action, moment, crash.away()).await?)
+            }
+        };
         let window = Window {
             from,
             to: clock::now(),

@@ -50,6 +50,9 @@ built_in! {
     "lag-over-exposure",
     "rds-multi-az",
     "reinstate-after-divergence",
+    "crash-at-every-step",
+    "crash-in-failover",
+    "crash-in-reinstate",
     "ddl-wrong-order",
     "sequences",
 }

@@ -170,6 +170,16 @@ impl Stage {
         Ok(None)
     }
 
+    /// The lab itself, for what only one step needs.
+    pub(super) fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// The agents of a site by their processes' names.
+    pub(super) fn agents(&self, site: SiteId) -> impl Iterator<Item = &String> {
+        self.site(site).agents.keys()
+    }
+
     /// `tandem.toml` as a person outside reads it.
     pub(super) fn config_file(&self) -> String {
         self.endpoints.config.display().to_string()

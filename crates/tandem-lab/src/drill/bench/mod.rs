@@ -9,6 +9,7 @@ mod authority;
 mod failover;
 mod peer;
 mod postgres;
+mod promotion;
 mod rows;
 
 use std::fs;
@@ -47,13 +48,16 @@ pub enum Subject {
 enum Often {
     Always,
     Quarter,
+    /// Every moment of the drill's crash once.
+    EachMoment,
 }
 
 impl Often {
-    fn runs(self, asked: u32) -> u32 {
+    fn runs(self, asked: u32, drill: &Drill) -> u32 {
         match self {
             Self::Always => asked,
             Self::Quarter => asked.div_ceil(4),
+            Self::EachMoment => asked.min(drill.moments()),
         }
     }
 }
@@ -86,7 +90,11 @@ impl Program {
             true => all().collect(),
             false => wish.only.clone(),
         };
-        let taken = |name: &String| Ok((shelf::take(name)?, often(name).runs(wish.runs)));
+        let taken = |name: &String| {
+            let drill = shelf::take(name)?;
+            let runs = often(name).runs(wish.runs, &drill);
+            Ok((drill, runs))
+        };
         names.iter().map(taken).collect()
     }
 }
@@ -277,6 +285,14 @@ mod tests {
         let postgres = runs(Subject::Postgres, &[]);
         let often = ["switchover", "aws-outage-lagging"].map(|drill| (drill.to_owned(), 20));
         assert_eq!(postgres[..2], often);
-        assert!(postgres[2..].iter().all(|(_, runs)| *runs == 5) && postgres.len() == 9);
+        let runs_of = |name: &str| {
+            postgres
+                .iter()
+                .find(|(drill, _)| drill == name)
+                .map(|found| found.1)
+        };
+        assert_eq!(runs_of("half-received-transaction"), Some(20));
+        assert_eq!(runs_of("crash-at-every-step"), Some(16), "each moment once");
+        assert_eq!(runs_of("slot-lost"), Some(5));
     }
 }

@@ -1,4 +1,5 @@
-//! The PostgreSQL table: planned moves as often as asked, the database's own troubles a quarter.
+//! The PostgreSQL table: planned moves as often as asked, agents that die at each of their steps,
+//! the database's own troubles a quarter as often.
 //!
 //! A pause is what outside clients saw between two acknowledged writes, the longer of both moves
 //! of a run. What must be exact is a sum over all runs.
@@ -16,7 +17,17 @@ const MOVES: &str = "switchover";
 const LOSSY: &str = "aws-outage-lagging";
 
 /// The survivor takes over, whatever its database was doing.
-const TAKEN_OVER: [&str; 2] = ["half-received-transaction", "sequences"];
+const TAKEN_OVER: [(&str, Often); 2] = [
+    ("half-received-transaction", Often::Always),
+    ("sequences", Often::Quarter),
+];
+
+/// The acting agent is killed at a step of its own work.
+const CRASHES: [&str; 3] = [
+    "crash-at-every-step",
+    "crash-in-failover",
+    "crash-in-reinstate",
+];
 
 /// An old primary with ten thousand rows of its own comes back under load.
 const BACK: &str = "reinstate-after-divergence";
@@ -49,17 +60,29 @@ const OWN: &[Rule] = &[
 ];
 
 pub(super) fn program() -> Program {
-    let seldom = TAKEN_OVER.iter().chain(&REFUSED).chain([&BACK]);
-    let seldom = seldom.map(|drill| (*drill, Often::Quarter));
     let always = [(MOVES, Often::Always), (LOSSY, Often::Always)];
-    let drills: Vec<_> = always.into_iter().chain(seldom).collect();
+    let crashes = CRASHES.iter().map(|drill| (*drill, Often::EachMoment));
+    let seldom = REFUSED.iter().chain([&BACK]);
+    let seldom = seldom.map(|drill| (*drill, Often::Quarter));
+    let drills: Vec<_> = always
+        .into_iter()
+        .chain(TAKEN_OVER)
+        .chain(crashes)
+        .chain(seldom)
+        .collect();
     let own = OWN.iter().copied();
     let all = drills.iter().flat_map(|(drill, _)| everywhere(drill));
-    let taken = TAKEN_OVER.iter().flat_map(|drill| taken_over(drill));
+    let taken = TAKEN_OVER.iter().flat_map(|(drill, _)| taken_over(drill));
     let refused = REFUSED.iter().flat_map(|drill| refused(drill));
+    let crashed = CRASHES.iter().flat_map(|drill| crashed(drill));
     Program {
         name: "postgres",
-        rules: own.chain(all).chain(taken).chain(refused).collect(),
+        rules: own
+            .chain(all)
+            .chain(taken)
+            .chain(refused)
+            .chain(crashed)
+            .collect(),
         drills,
         with_peer: false,
     }
@@ -81,6 +104,15 @@ fn taken_over(drill: &'static str) -> [Rule; 4] {
         (drill, Measure::WriteRto, Max, Some("<= 12")),
         (drill, Measure::Promotions, Max, Some("== 1")),
         (drill, Measure::LooksFailed, Sum, Some("== 0")),
+    ]
+}
+
+/// The same end as without the crash.
+fn crashed(drill: &'static str) -> [Rule; 3] {
+    [
+        (drill, Measure::StepsFailed, Sum, Some("== 0")),
+        (drill, Measure::LooksFailed, Sum, Some("== 0")),
+        (drill, Measure::Promotions, Max, Some("== 1")),
     ]
 }
 

@@ -5,6 +5,7 @@ use tandem_core::drill::verdict::Result as Outcome;
 use tandem_core::drill::{Bound, Measure};
 
 use super::peer::Measured;
+use super::promotion;
 use crate::drill::evidence::Report;
 
 /// One figure over many runs.
@@ -62,6 +63,7 @@ pub(super) fn of(rules: &[Rule], reports: &[Report], peer: &[Measured]) -> Vec<R
         .iter()
         .filter_map(|rule| row(rule, reports, peer))
         .collect();
+    rows.extend(promotions(reports));
     rows.extend(passed(reports));
     rows.extend(peer_rows(peer));
     rows
@@ -116,6 +118,16 @@ fn summary(
         holds: bound.map(|bound| !values.is_empty() && bound.holds(value)),
         peer: None,
     }
+}
+
+/// The SQL of every takeover of all runs, if the agents' journals tell of any.
+fn promotions(reports: &[Report]) -> Option<Row> {
+    let journals = reports.iter().map(|report| &report.journal);
+    let all: Vec<f64> = journals
+        .flat_map(|journal| promotion::seconds(journal))
+        .collect();
+    let row = || summary("promotion.sql.p50".into(), "s", P50, &all, Some("<= 0.15"));
+    (!all.is_empty()).then(row)
 }
 
 fn passed(reports: &[Report]) -> Vec<Row> {
@@ -208,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_legal_bound_and_a_known_drill() {
-        let programs = [Subject::Failover, Subject::Authority].map(Program::of);
+        let programs = [Subject::Failover, Subject::Authority, Subject::Postgres].map(Program::of);
         let rules = programs.into_iter().flat_map(|program| program.rules);
         for (drill, measure, statistic, must) in rules {
             assert!(crate::drill::shelf::take(drill).is_ok(), "{drill}");
