@@ -49,8 +49,12 @@ built_in! {
     "slot-lost",
     "lag-over-exposure",
     "rds-multi-az",
+    "minor-upgrade",
+    "minor-upgrade-replica",
     "reinstate-after-divergence",
     "ddl-wrong-order",
+    "ddl-add-column",
+    "ddl-add-table",
     "sequences",
 }
 
