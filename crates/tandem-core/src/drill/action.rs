@@ -1,7 +1,7 @@
 //! What a drill does to two clouds, and what it looks at when the load has ended.
 //!
-//! Intuition: an axe (kill, cut, freeze), a named person (switch over, fail over, reinstate) and
-//! a database's own administrator (SQL past every gate). A step of a person ends in a word, which
+//! Intuition: an axe (kill, cut, freeze), a named person (switch over, fail over, reinstate, change
+//! the schema), the application, and a database's own administrator (SQL past every gate). A step of a person ends in a word, which
 //! stands in the evidence with its times; a fault only has times.
 //! Invariant: whether a step may touch clients is said here, once; a planned move may not.
 //! Refused: a scripting language. A drill that needs a loop is a test, not an experiment.
@@ -39,6 +39,11 @@ pub enum Action {
     },
     /// Start one process.
     StartProcess {
+        /// As in the lab.
+        process: String,
+    },
+    /// Stop one process politely.
+    StopProcess {
         /// As in the lab.
         process: String,
     },
@@ -143,6 +148,15 @@ pub enum Action {
         #[serde(default)]
         expect: Wanted,
     },
+    /// A named person takes a file of schema changes to both databases: plan, then apply.
+    SchemaApply {
+        /// The file's name, by which both sites remember it.
+        file: String,
+        /// What stands in it.
+        sql: String,
+        /// The site that the first statement must go to.
+        first: SiteId,
+    },
     /// Wait until one site's present heartbeats are applied at the other.
     WaitReplicating {
         /// The site that writes.
@@ -159,6 +173,19 @@ pub enum Action {
         /// Whether the next step waits for its end.
         #[serde(default = "yes")]
         wait: bool,
+    },
+    /// Run SQL as the application.
+    AsApplication {
+        /// The site.
+        site: SiteId,
+        /// One or more statements.
+        sql: String,
+        /// At the database itself instead of the site's first gate.
+        #[serde(default)]
+        past_gates: bool,
+        /// What the application must be told; only the guard's own refusal counts as one.
+        #[serde(default)]
+        expect: Wanted,
     },
     /// Commit one large transaction and go on the moment the follower has received half of it.
     LargeTransaction {
@@ -178,7 +205,7 @@ pub enum Wanted {
     /// That it is done.
     #[default]
     Done,
-    /// That a safety rule stands in the way.
+    /// That a safety rule, or the guard, stands in the way.
     Refused,
 }
 
@@ -193,6 +220,7 @@ impl Action {
     pub fn touches_clients(&self) -> bool {
         match self {
             Self::KillProcess { process }
+            | Self::StopProcess { process }
             | Self::RestartProcess { process }
             | Self::Freeze { process } => !process.contains(".agent") && !process.contains(".etcd"),
             Self::RestartWithClock { process, .. } => !process.contains(".agent"),
@@ -212,7 +240,9 @@ impl Action {
             | Self::Switchover { .. }
             | Self::Reinstate { .. }
             | Self::WaitReplicating { .. }
+            | Self::SchemaApply { .. }
             | Self::Sql { .. }
+            | Self::AsApplication { .. }
             | Self::LargeTransaction { .. } => false,
         }
     }
@@ -222,6 +252,7 @@ impl Action {
         matches!(
             self,
             Self::Sql { .. }
+                | Self::AsApplication { .. }
                 | Self::SlowLink { .. }
                 | Self::LargeTransaction { .. }
                 | Self::WaitReplicating { .. }
@@ -255,6 +286,7 @@ impl fmt::Display for Action {
             Self::StartSite { site } => write!(f, "start {site} again"),
             Self::KillProcess { process } => write!(f, "kill {process}"),
             Self::StartProcess { process } => write!(f, "start {process}"),
+            Self::StopProcess { process } => write!(f, "stop {process} cleanly"),
             Self::RestartProcess { process } => write!(f, "restart {process}"),
             Self::Freeze { process } => write!(f, "freeze {process}"),
             Self::Thaw { process } => write!(f, "let {process} go on"),
@@ -291,8 +323,21 @@ impl fmt::Display for Action {
             Self::Switchover { to, .. } => write!(f, "a person switches over to {to}"),
             Self::Failover { to, .. } => write!(f, "a person fails over to {to}"),
             Self::Reinstate { site, .. } => write!(f, "a person reinstates {site}"),
+            Self::SchemaApply { file, sql, .. } => {
+                write!(f, "a person takes {file} to both sites: {}", one_line(sql))
+            }
             Self::WaitReplicating { from, to } => write!(f, "wait until {to} follows {from}"),
             Self::Sql { site, sql, .. } => write!(f, "at {site}: {}", one_line(sql)),
+            Self::AsApplication {
+                site,
+                sql,
+                past_gates,
+                ..
+            } => {
+                let door = if *past_gates { "database" } else { "gate" };
+                let sql = one_line(sql);
+                write!(f, "as the application at the {door} of {site}: {sql}")
+            }
             Self::LargeTransaction { from, to, rows } => write!(
                 f,
                 "commit {rows} rows at once at {from} and wait until {to} has received half"
@@ -426,6 +471,14 @@ mod tests {
         assert!(!refused.is_move());
         let later = read("do = \"reinstate\"\nsite = \"aws\"\nwait = false");
         assert!(matches!(later, Action::Reinstate { wait: false, .. }));
+    }
+
+    #[test]
+    fn a_change_of_the_schema_is_no_excuse_for_a_failed_request() {
+        let text = "do = \"schema-apply\"\nfile = \"a.sql\"\nfirst = \"gcp\"\nsql = \"SELECT 1\"";
+        assert!(!read(text).touches_clients() && !read(text).is_preparation());
+        let stop = "do = \"stop-process\"\nprocess = \"aws.postgres\"";
+        assert!(read(stop).touches_clients());
     }
 
     #[test]

@@ -321,10 +321,17 @@ impl Drill {
             .in_series
             .map_or(self.after_s, |phases| phases.after_s.min(self.after_s));
         let end_ms = u64::from(shortest) * 1_000;
-        let large = self.steps.iter().filter_map(|step| match step.action {
-            Action::LargeTransaction { rows, .. } if !(2..=LARGE_ROWS_MAX).contains(&rows) => {
+        let wrong = self.steps.iter().filter_map(|step| match &step.action {
+            Action::LargeTransaction { rows, .. } if !(2..=LARGE_ROWS_MAX).contains(rows) => {
                 let action = &step.action;
                 Some(format!("step `{action}`: write 2 to {LARGE_ROWS_MAX} rows"))
+            }
+            // It becomes a file of the lab.
+            Action::SchemaApply { file, .. } if file.contains('/') || !file.ends_with(".sql") => {
+                let action = &step.action;
+                Some(format!(
+                    "step `{action}`: file is a plain name that ends in .sql"
+                ))
             }
             _ => None,
         });
@@ -350,7 +357,7 @@ impl Drill {
             });
         let crashes = self.steps.iter().filter_map(|step| step.crash.as_ref());
         let crashes = crashes.flat_map(Crash::faults);
-        late.chain(unordered).chain(large).chain(crashes).collect()
+        late.chain(unordered).chain(wrong).chain(crashes).collect()
     }
 
     fn condition_faults(&self) -> Vec<String> {
@@ -444,6 +451,23 @@ mod tests {
         ] {
             assert!(SMALL.contains(from), "{from}");
             assert!(Drill::parse(&SMALL.replacen(from, to, 1)).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_migration_is_no_path() {
+        let step = "do = \"kill-site\"\n        site = \"aws\"";
+        assert!(SMALL.contains(step));
+        let with = |file: &str| {
+            let migration = format!(
+                "do = \"schema-apply\"\nfile = \"{file}\"\nsql = \"SELECT 1\"\nfirst = \"gcp\""
+            );
+            Drill::parse(&SMALL.replace(step, &migration))
+        };
+        assert!(with("column.sql").is_ok());
+        for wrong in ["../column.sql", "column"] {
+            let faults = with(wrong).expect_err("bad").to_string();
+            assert!(faults.contains("plain name"), "{faults}");
         }
     }
 

@@ -1,14 +1,16 @@
 //! A drill's hand in the databases: statements, a large transaction, and looks at replication.
 //!
 //! Everything here speaks to a database directly and as its administrator, past every gate, except
-//! the large transaction, which comes through the application's own door.
+//! what says that it is the application's.
 //! Invariant: every wait has a bound, and what was seen last stands in the answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tandem_core::drill::action::Wanted;
 use tandem_core::drill::observed::Told;
 use tandem_core::model::{Mono, SiteId};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::stage::Stage;
@@ -16,6 +18,9 @@ use super::{Error, clock};
 
 /// How long a direction may take to stream, a row to change, or half a transaction to arrive.
 const BOUND: Duration = Duration::from_secs(60);
+
+/// What the guard answers, and neither missing rights nor a missing table do.
+const GUARDED: SqlState = SqlState::READ_ONLY_SQL_TRANSACTION;
 
 /// Between two looks; a large transaction arrives within a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -75,6 +80,41 @@ pub(super) async fn run(stage: &Stage, site: SiteId, sql: &str, wait: bool) -> R
     // Ends with its statements, or with the server.
     tokio::spawn(async move { client.batch_execute(&sql).await });
     Ok(said(Ok("begun".to_owned())))
+}
+
+/// Runs statements as the application: at the site's first gate, or past it at the database.
+///
+/// # Errors
+/// If the door cannot be reached; what it refuses is the answer.
+pub(super) async fn as_application(
+    stage: &Stage,
+    site: SiteId,
+    sql: &str,
+    past_gates: bool,
+    wanted: Wanted,
+) -> Result<Told, Error> {
+    let door = match past_gates {
+        true => stage.direct(site),
+        false => stage.write_doors(site).remove(0).1,
+    };
+    let client = open(site, &door).await?;
+    let ended = tokio::time::timeout(BOUND, client.batch_execute(sql)).await;
+    let Ok(ended) = ended else {
+        let said = format!("no answer within {} s", BOUND.as_secs());
+        return Ok(Told {
+            as_expected: false,
+            said,
+        });
+    };
+    let by_guard = ended.as_ref().err().and_then(tokio_postgres::Error::code) == Some(&GUARDED);
+    let told = said(ended.map(|()| "done".to_owned()));
+    Ok(match wanted {
+        Wanted::Done => told,
+        Wanted::Refused => Told {
+            as_expected: by_guard,
+            ..told
+        },
+    })
 }
 
 fn said(ended: Result<String, tokio_postgres::Error>) -> Told {

@@ -21,6 +21,7 @@ pub mod evidence;
 pub mod inside;
 pub mod journal;
 pub mod load;
+mod migration;
 pub mod observe;
 mod person;
 mod prepare;

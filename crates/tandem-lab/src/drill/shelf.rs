@@ -49,11 +49,15 @@ built_in! {
     "slot-lost",
     "lag-over-exposure",
     "rds-multi-az",
+    "minor-upgrade",
+    "minor-upgrade-replica",
     "reinstate-after-divergence",
     "crash-at-every-step",
     "crash-in-failover",
     "crash-in-reinstate",
     "ddl-wrong-order",
+    "ddl-add-column",
+    "ddl-add-table",
     "sequences",
 }
 

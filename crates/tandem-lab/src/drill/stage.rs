@@ -19,7 +19,7 @@ use tokio_postgres::Config;
 use super::command::{LIST, own_command, told};
 use super::inside::Way;
 use super::observe::Watched;
-use super::{Error, circumstances, client, databases, journal, person};
+use super::{Error, circumstances, client, databases, journal, migration, person};
 use crate::lab::{Endpoints, Lab, NetworkKind, SiteEndpoints};
 use crate::links::{Cut, Shape};
 use crate::servers::{Binaries, SUPERUSER};
@@ -130,6 +130,7 @@ impl Stage {
             Action::StartSite { site } => lab.start_site(site.as_str()).await?,
             Action::KillProcess { process } => lab.kill(process).await?,
             Action::StartProcess { process } => lab.start_process(process).await?,
+            Action::StopProcess { process } => lab.stop_process(process).await?,
             Action::RestartProcess { process } => lab.restart_process(process).await?,
             Action::Freeze { process } => lab.freeze(process).await?,
             Action::Thaw { process } => lab.thaw(process).await?,
@@ -155,11 +156,24 @@ impl Stage {
             Action::Switchover { .. } | Action::Failover { .. } | Action::Reinstate { .. } => {
                 return person::ask(self, action).await.map(Some);
             }
+            Action::SchemaApply { file, sql, first } => {
+                return migration::take(self, file, sql, *first).await.map(Some);
+            }
             Action::WaitReplicating { from, to } => {
                 return databases::replicating(self, *from, *to).await.map(Some);
             }
             Action::Sql { site, sql, wait } => {
                 return databases::run(self, *site, sql, *wait).await.map(Some);
+            }
+            Action::AsApplication {
+                site,
+                sql,
+                past_gates,
+                expect,
+            } => {
+                return databases::as_application(self, *site, sql, *past_gates, *expect)
+                    .await
+                    .map(Some);
             }
             Action::LargeTransaction { from, to, rows } => {
                 return databases::large_transaction(self, (*from, *to), *rows)
@@ -183,6 +197,11 @@ impl Stage {
     /// `tandem.toml` as a person outside reads it.
     pub(super) fn config_file(&self) -> String {
         self.endpoints.config.display().to_string()
+    }
+
+    /// Where a drill's own files are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.endpoints.folder
     }
 
     /// The access token of the lab's person.

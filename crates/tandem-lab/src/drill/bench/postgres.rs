@@ -33,12 +33,20 @@ const CRASHES: [&str; 3] = [
 const BACK: &str = "reinstate-after-divergence";
 
 /// Nobody takes over, and nothing is gone when the primary is back.
-const REFUSED: [&str; 4] = [
+const REFUSED: [&str; 5] = [
     "slot-lost",
     "lag-over-exposure",
     "ddl-wrong-order",
     "rds-multi-az",
+    "minor-upgrade",
 ];
+
+/// A person changes the schema under load: columns alone, and a table with a move of the writes.
+const COLUMNS: &str = "ddl-add-column";
+const TABLE: &str = "ddl-add-table";
+
+/// The replica's database is away and comes back.
+const REPLICA_AWAY: &str = "minor-upgrade-replica";
 
 /// What the planned move alone shows.
 const OWN: &[Rule] = &[
@@ -57,12 +65,26 @@ const OWN: &[Rule] = &[
     (BACK, Measure::StepsFailed, Sum, Some("== 0")),
     (BACK, Measure::LooksFailed, Sum, Some("== 0")),
     (BACK, Measure::Promotions, Max, Some("== 1")),
+    (COLUMNS, Measure::StepsFailed, Sum, Some("== 0")),
+    (COLUMNS, Measure::LooksFailed, Sum, Some("== 0")),
+    (COLUMNS, Measure::FailedRequests, Sum, Some("== 0")),
+    (COLUMNS, Measure::Missing, Sum, Some("== 0")),
+    (COLUMNS, Measure::Promotions, Sum, Some("== 0")),
+    (TABLE, Measure::StepsFailed, Sum, Some("== 0")),
+    (TABLE, Measure::LooksFailed, Sum, Some("== 0")),
+    (TABLE, Measure::FailedWrites, Sum, None),
+    (TABLE, Measure::Missing, Sum, Some("== 0")),
+    (TABLE, Measure::WritePause, Max, Some("<= 3")),
+    (REPLICA_AWAY, Measure::LooksFailed, Sum, Some("== 0")),
+    (REPLICA_AWAY, Measure::Missing, Sum, Some("== 0")),
+    (REPLICA_AWAY, Measure::Promotions, Sum, Some("== 0")),
+    (REPLICA_AWAY, Measure::FailedRequests, Sum, None),
 ];
 
 pub(super) fn program() -> Program {
     let always = [(MOVES, Often::Always), (LOSSY, Often::Always)];
     let crashes = CRASHES.iter().map(|drill| (*drill, Often::EachMoment));
-    let seldom = REFUSED.iter().chain([&BACK]);
+    let seldom = REFUSED.iter().chain(&[BACK, COLUMNS, TABLE, REPLICA_AWAY]);
     let seldom = seldom.map(|drill| (*drill, Often::Quarter));
     let drills: Vec<_> = always
         .into_iter()
