@@ -201,7 +201,7 @@ fn name(action: &Action) -> &'static str {
         Action::ArmGuard { .. } => "arm the guard",
         Action::CloseGuard { .. } => "close the guard",
         Action::Beat { .. } => "send a heartbeat",
-        Action::EndSessions { .. } => "end the applications' sessions",
+        Action::EndSessions { .. } => "end the applications' transactions",
         Action::Barrier { .. } => "send the last heartbeat",
         Action::AskPromises { .. } => "ask for promises",
         Action::AskOtherEnd => "ask for the end of the other log",

@@ -1,19 +1,22 @@
 //! The agent's HTTP API: what gates, other agents and people ask.
 //!
 //! Every answer is computed from what was seen, at the moment of asking; nothing here waits
-//! for the store or the database, so a gate's question costs microseconds.
+//! for the store or the database. A gate may ask to be answered when something is different.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::State as Extracted;
+use axum::extract::{Query, State as Extracted};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use serde::Deserialize;
 use tandem_core::authority::Phase;
 use tandem_core::database::DatabaseSeen;
 use tandem_core::model::Mono;
 use tandem_core::planner::{Language, Reason, Report, Seen};
 use tandem_core::wire::{Remaining, Writer};
+use tokio::time::timeout;
 
 use crate::desk::request_shown;
 use crate::metrics;
@@ -21,6 +24,9 @@ use crate::state::{Shared, millis};
 use crate::status::{
     AuthorityShown, ExposureShown, ModeShown, Ping, ReportShown, Role, STATUS_SCHEMA, Status,
 };
+
+/// The longest that an answer is kept back. Longer would only shorten what a gate may count on.
+const PATIENCE_MAX_MS: u64 = 250;
 
 /// All routes that need nothing but what was seen.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -49,7 +55,26 @@ async fn ping(Extracted(shared): Extracted<Arc<Shared>>) -> Json<Ping> {
     })
 }
 
-async fn remaining(Extracted(shared): Extracted<Arc<Shared>>) -> Json<Remaining> {
+/// How long a gate is willing to wait for anything but what it knows.
+#[derive(Deserialize)]
+struct Patience {
+    #[serde(default)]
+    wait_ms: u64,
+    #[serde(default)]
+    known: String,
+}
+
+async fn remaining(
+    Extracted(shared): Extracted<Arc<Shared>>,
+    Query(patience): Query<Patience>,
+) -> Json<Remaining> {
+    let bound = Duration::from_millis(patience.wait_ms.min(PATIENCE_MAX_MS));
+    let mut rounds = shared.rounds.subscribe();
+    let changed = async {
+        while shared.remaining().gist() == patience.known && rounds.changed().await.is_ok() {}
+    };
+    // Time that runs out is the ordinary case.
+    let _ = timeout(bound, changed).await;
     Json(shared.remaining())
 }
 

@@ -124,7 +124,7 @@ impl Database for Postgres {
     }
 
     async fn end_sessions(&self) -> Result<u64, DatabaseError> {
-        Ok(self.database.terminate_application_sessions().await?)
+        Ok(self.database.end_application_transactions().await?)
     }
 
     async fn other_end(&self) -> Result<Lsn, DatabaseError> {

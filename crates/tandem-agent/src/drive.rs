@@ -70,6 +70,7 @@ impl Drive {
             let (plan, report) = self.shared.plan();
             self.say(&report);
             self.shared.note_report(report);
+            self.shared.rounds.send_replace(());
             self.hand_out(plan).await;
             sleep(BREATH).await;
         }

@@ -22,8 +22,7 @@ const PEERS_PERIOD: Duration = Duration::from_millis(250);
 /// The shortest pause between two looks that were asked for.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// Looks at the database on a timer and right after something was done to it. The peer's bound on
-/// exposure counts heartbeats seen here.
+/// Looks at the database on a timer and right after something was done to it.
 pub(crate) async fn database(shared: Arc<Shared>, database: Arc<dyn Database>) {
     let mut trouble = None;
     loop {

@@ -4,6 +4,7 @@
 //! committed change is on disk before it is shown to the rest of the agent.
 //! Invariant: after a lost reply the record is read again; nothing is renewed blind.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
@@ -12,13 +13,22 @@ use tandem_core::model::{Mono, Name};
 use tandem_core::planner::Purpose;
 use tandem_store::{Beside, Change, Store, StoreError, Versioned};
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, MissedTickBehavior, interval, sleep};
 
 use crate::clock;
 use crate::journal::Journal;
 use crate::memory::{MemoryError, MemoryFile};
 use crate::state::{Counters, Shared};
 use crate::store::Keys;
+
+/// How often the record is read whatever happens, so that a taker's count starts early.
+const READ_PERIOD: Duration = Duration::from_millis(250);
+
+/// The longest wait for the store's word that the record was changed.
+const HINT_MAX: Duration = Duration::from_secs(10);
+
+/// Before the next such question, unless the record was read anew.
+const HINT_REST: Duration = Duration::from_secs(1);
 
 /// Renewals that lost against the sibling agent's are repeated at once with what the store
 /// holds now; two agents cannot collide more often than this in one period.
@@ -48,6 +58,12 @@ enum Unusable {
     Memory(#[from] MemoryError),
     #[error("the record cannot be understood")]
     Damaged(#[from] serde_json::Error),
+}
+
+/// The store's word that the record was changed since it was read at revision `after`.
+struct Hint {
+    after: Option<u64>,
+    told: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
 /// The task's own state.
@@ -92,10 +108,12 @@ impl Right {
         }
     }
 
-    /// Reads and carries out orders, one at a time, until the planner is gone. It reads often, so
-    /// that a taker's count starts early.
+    /// Reads and carries out orders, one at a time, until the planner is gone. It reads in a
+    /// rhythm, and at once when the store says that the record was changed.
     pub(crate) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let mut next = Instant::now();
+        let mut ticks = interval(READ_PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut hint = self.hint(Duration::ZERO);
         loop {
             tokio::select! {
                 biased;
@@ -103,15 +121,40 @@ impl Right {
                     Some(order) => self.carry_out(order).await,
                     None => return,
                 },
-                () = sleep_until(next) => {
-                    next = Instant::now() + self.shared.pace();
-                    self.read().await;
+                _ = ticks.tick() => self.read().await,
+                changed = &mut hint.told => {
+                    if changed {
+                        self.read().await;
+                    }
+                    hint = self.hint(HINT_REST);
                 }
             }
-            // What was just learned or written may have begun a change of hands.
-            next = next.min(Instant::now() + self.shared.pace());
+            if hint.after != self.revision() {
+                hint = self.hint(Duration::ZERO);
+            }
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Asks the store, after `rest`, to say when the record is no longer what was read last.
+    fn hint(&self, rest: Duration) -> Hint {
+        let (store, key, after) = (Arc::clone(&self.store), self.key.clone(), self.revision());
+        let told = async move {
+            let Some(after) = after else {
+                return std::future::pending().await;
+            };
+            sleep(rest).await;
+            let told = store.wait_for_change(&key, after, HINT_MAX).await;
+            told.unwrap_or_default()
+        };
+        Hint {
+            after,
+            told: Box::pin(told),
+        }
+    }
+
+    fn revision(&self) -> Option<u64> {
+        self.text.as_ref().map(|text| text.mod_revision)
     }
 
     async fn read(&mut self) {
@@ -190,6 +233,10 @@ impl Right {
         let mut state = self.shared.state();
         let shown = &mut state.authority;
         note(shown, (sent, arrived), &record, found.mod_revision)?;
+        drop(state);
+        if self.shared.is_at_the_barrier() {
+            self.shared.look_again.notify_one();
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use tandem_core::planner::{
     Running, Seen, SiteHealth,
 };
 use tandem_core::wire;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock;
 use crate::relay::Relay;
@@ -26,12 +26,11 @@ use crate::status::Ping;
 /// An agent that has published nothing for this long is forgotten.
 const PEER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Between two looks at what moves by itself: the record, the own database.
+/// Between two looks at the own database. The peer's bound on exposure counts heartbeats seen here.
 const PACE: Duration = Duration::from_millis(250);
 
-/// The same while the right changes hands, or a person asked for it: every writer waits for what is
-/// seen next.
-const PACE_OF_A_CHANGE: Duration = Duration::from_millis(50);
+/// The same at a site that waits for the last rows of a fenced one: every writer waits for them.
+const PACE_AT_THE_BARRIER: Duration = Duration::from_millis(50);
 
 /// Everything that the tasks of one agent share.
 pub(crate) struct Shared {
@@ -45,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) changed: Notify,
     /// Wakes the database's observer: something was done.
     pub(crate) look_again: Notify,
+    /// Moves with each round of the planning loop, so for each change of what gates are told.
+    pub(crate) rounds: watch::Sender<()>,
     pub(crate) counters: Counters,
     state: Mutex<State>,
 }
@@ -144,6 +145,7 @@ impl Shared {
             relay,
             changed: Notify::new(),
             look_again: Notify::new(),
+            rounds: watch::Sender::new(()),
             counters: Counters::default(),
             state: Mutex::new(state),
         }
@@ -214,13 +216,19 @@ impl Shared {
         })
     }
 
-    /// How long to wait before the next look at the record or the own database.
+    /// Whether this site waits for the last rows of the other one, which is fenced.
+    pub(crate) fn is_at_the_barrier(&self) -> bool {
+        self.state().authority.present().is_some_and(|(record, _)| {
+            record.phase == Phase::Fenced && record.site == self.place.other
+        })
+    }
+
+    /// How long to wait before the next look at the own database, unless something is done to it.
     pub(crate) fn pace(&self) -> Duration {
-        let state = self.state();
-        let changes = state.authority.present().is_some_and(|(record, _)| {
-            record.phase != Phase::Open || state.intent().move_out_of(record.epoch).is_some()
-        });
-        if changes { PACE_OF_A_CHANGE } else { PACE }
+        match self.is_at_the_barrier() {
+            true => PACE_AT_THE_BARRIER,
+            false => PACE,
+        }
     }
 
     /// What this agent publishes about itself.

@@ -4,12 +4,15 @@
 //! the decision is made. Every answer names site and epoch, so that a receiver
 //! can refuse what an older epoch says.
 
+use alloc::format;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Epoch, SiteId};
 
-/// `GET /v1/remaining` of an agent, asked by the gates of its own site every 250 ms.
+/// `GET /v1/remaining` of an agent, asked by the gates of its own site every 250 ms. With
+/// `?wait_ms=N&known=GIST` the agent keeps an answer of the same [gist](Remaining::gist) back, at
+/// most so long, until it is another one.
 ///
 /// The gate's deadline is *its clock before asking* plus `remaining_ms`
 /// (design section 4, rule 5).
@@ -33,6 +36,18 @@ pub struct Remaining {
     /// sent to a site that cannot serve them either (I3). A build that does not say counts as true.
     #[serde(default = "as_far_as_known")]
     pub writer_works: bool,
+}
+
+impl Remaining {
+    /// What a gate must hear of at once when it changes, as one word that fits into an address.
+    pub fn gist(&self) -> String {
+        let writer = self.writer.as_ref().map_or("-", |site| site.as_str());
+        let flags = [self.remaining_ms > 0, self.writer_fresh, self.writer_works].map(u8::from);
+        format!(
+            "{}.{writer}.{}{}{}",
+            self.epoch, flags[0], flags[1], flags[2]
+        )
+    }
 }
 
 fn as_far_as_known() -> bool {

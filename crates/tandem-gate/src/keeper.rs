@@ -1,6 +1,7 @@
 //! The keeper of the right to write: asks the agents, moves the terms.
 //!
-//! One small task per agent asks every 250 ms, each ask bounded; one more ends
+//! One small task per agent asks every 250 ms, each ask bounded, and the agent answers when something
+//! is different, or shortly before the next ask; one more ends
 //! the term at its deadline. All of them call [`Keeper`], which holds what was
 //! heard, asks [`Rights`] for the verdict and turns it into terms and a route.
 //! Ordering: a term that is no longer true ends *before* the next route is published.
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tandem_core::model::{Epoch, Mono, SiteId};
 use tandem_core::wire::{Remaining, Writer};
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -126,12 +127,6 @@ impl Keeper {
             answers: state.rights.answers().to_vec(),
             failed_asks: state.failed_asks,
         }
-    }
-
-    /// Whether an agent speaks, and says that no site takes writes now: the right changes hands.
-    fn is_between_writers(&self) -> bool {
-        let view = self.view(clock::now());
-        view.current && matches!(view.verdict, Verdict::Nowhere(_))
     }
 
     /// The answer of `GET /v1/writer`.
@@ -251,13 +246,23 @@ async fn watch_deadline(keeper: Arc<Keeper>) {
     }
 }
 
-/// While nobody is known who takes writes, the sessions that wait make it ask more often.
+/// The agent may keep an answer back for most of `every`, until something is different: so a change
+/// of hands is heard at once. The deadline still counts from before asking.
 async fn ask_for_ever(keeper: Arc<Keeper>, number: usize, agent: AgentAt, every: Duration) {
+    let wait_ms = (every * 4 / 5).as_millis();
+    let mut known = String::new();
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut usable = true;
     loop {
+        ticks.tick().await;
         let asked = clock::now();
-        let fault = match agent.peer.ask::<Remaining>("/v1/remaining").await {
-            Ok(answer) => fault(keeper.handle_answer(number, asked, &answer)).map(str::to_owned),
+        let question = format!("/v1/remaining?wait_ms={wait_ms}&known={known}");
+        let fault = match agent.peer.ask::<Remaining>(&question).await {
+            Ok(answer) => {
+                known = answer.gist();
+                fault(keeper.handle_answer(number, asked, &answer)).map(str::to_owned)
+            }
             Err(error) => Some(chain(&error)),
         };
         if fault.is_some() {
@@ -267,12 +272,6 @@ async fn ask_for_ever(keeper: Arc<Keeper>, number: usize, agent: AgentAt, every:
             usable = fault.is_none();
             announce_agent(&agent.address, fault);
         }
-        let rest = if keeper.is_between_writers() {
-            every / 5
-        } else {
-            every
-        };
-        sleep(rest.saturating_sub(clock::now().since(asked))).await;
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Bounds {
     pub answer: Duration,
     /// A client's startup packet and its encryption requests.
     pub opening: Duration,
-    /// Between two asks of one agent (design section 4, rule 5); a fifth of it while nobody takes writes.
+    /// Between two asks of one agent (design section 4, rule 5).
     pub ask_every: Duration,
     /// One ask of one agent.
     pub ask: Duration,

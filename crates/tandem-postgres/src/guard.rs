@@ -53,9 +53,11 @@ const REARM: &str = "
 
 const LEASE: &str = "SELECT epoch, closed FROM tandem_local.lease WHERE site = $1::text";
 
+/// A session outside a transaction can only begin one whose snapshot shows the guard as it is now.
+/// Where a state is not to be seen, the session is ended too.
 const TERMINATE: &str = "
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-     WHERE usename = $1::text::name AND datname = current_database()";
+     WHERE usename = $1::text::name AND datname = current_database() AND state IS DISTINCT FROM 'idle'";
 
 /// The line that an administrator types on the day when nothing of Tandem runs: applications may
 /// write at `site` for `life`, or until PostgreSQL restarts.
@@ -176,11 +178,13 @@ impl Database {
         Ok(())
     }
 
-    /// Ends every session of the application role and says how many there were.
+    /// Ends every session of the application role that is in a transaction, and says how many there
+    /// were: with the guard closed, none but these can still commit a write. Pools of readers
+    /// stay connected.
     ///
     /// # Errors
     /// If the server refuses, for example since the role is a superuser.
-    pub async fn terminate_application_sessions(&self) -> Result<u64, Error> {
+    pub async fn end_application_transactions(&self) -> Result<u64, Error> {
         let row = self
             .quick
             .row("ending sessions", TERMINATE, &[&self.application_role])

@@ -17,6 +17,8 @@ mod memory;
 pub use etcd::{Etcd, Member, Timing, Tls};
 pub use memory::{Faults, Memory};
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tandem_core::model::SiteId;
 
@@ -116,6 +118,16 @@ pub trait Store: Send + Sync {
     /// Writes `key` whatever it holds and returns its new revision. For status keys only:
     /// a late repetition may overwrite a newer value.
     async fn put(&self, key: &str, value: &str) -> Result<u64, StoreError>;
+
+    /// Waits at most `bound` until `key` was changed after revision `after`; true if it was. Only
+    /// a hint to read: it may be told late, or not at all by a member that is cut off, and it says
+    /// nothing of what the key holds. The one call that may last longer than the call timeout.
+    async fn wait_for_change(
+        &self,
+        key: &str,
+        after: u64,
+        bound: Duration,
+    ) -> Result<bool, StoreError>;
 
     /// The site whose member leads; `None` when no reachable member says that it does.
     async fn leader(&self) -> Result<Option<SiteId>, StoreError>;

@@ -208,6 +208,29 @@ impl Store for Memory {
         self.carry_out(|data| data.write(key, value)).await
     }
 
+    async fn wait_for_change(
+        &self,
+        key: &str,
+        after: u64,
+        bound: Duration,
+    ) -> Result<bool, StoreError> {
+        const LOOK_AGAIN: Duration = Duration::from_millis(5);
+        let deadline = tokio::time::Instant::now() + bound;
+        loop {
+            let newer = |data: &mut Data| {
+                let found = data.keys.get(key);
+                found.is_some_and(|found| found.mod_revision > after)
+            };
+            if self.carry_out(newer).await? {
+                return Ok(true);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     async fn leader(&self) -> Result<Option<SiteId>, StoreError> {
         self.carry_out(|data| data.leader).await
     }

@@ -32,6 +32,7 @@ async fn conforms(store: &dyn Store) {
     replaces_only_while_other_keys_hold(store).await;
     reads_prefixes_in_order(store).await;
     puts_whatever_is_there(store).await;
+    tells_that_a_key_was_changed(store).await;
 }
 
 async fn creates_once(store: &dyn Store) {
@@ -128,6 +129,23 @@ async fn replaces_only_what_was_read(store: &dyn Store) {
     assert_eq!(read(store, "/t/cas").await, two);
     let absent = store.replace("/t/absent", &two, "x").await;
     assert_eq!(absent, Ok(Change::Conflict { current: None }));
+}
+
+async fn tells_that_a_key_was_changed(store: &dyn Store) {
+    const LONG: Duration = Duration::from_secs(10);
+    let key = "/tandem/test/watched";
+    let first = store.put(key, "one").await.unwrap();
+    let (told, written) = tokio::join!(store.wait_for_change(key, first, LONG), async {
+        tokio::task::yield_now().await;
+        store.put(key, "two").await
+    });
+    assert_eq!(told, Ok(true));
+    // Also what was changed before the question, and nothing else.
+    assert_eq!(store.wait_for_change(key, first, LONG).await, Ok(true));
+    let last = written.unwrap();
+    store.put("/tandem/test/unwatched", "x").await.unwrap();
+    let quiet = store.wait_for_change(key, last, Duration::from_millis(50));
+    assert_eq!(quiet.await, Ok(false));
 }
 
 async fn reads_prefixes_in_order(store: &dyn Store) {

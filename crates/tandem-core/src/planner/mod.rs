@@ -281,8 +281,9 @@ pub enum Action {
         /// The epoch it is written in.
         epoch: Epoch,
     },
-    /// End every session of the application role, and note when none is left; only after the
-    /// guard was closed.
+
+    /// End every session of the application role that is in a transaction, and note when none is
+    /// left; only after the guard was closed.
     EndSessions {
         /// The epoch whose sessions end.
         epoch: Epoch,

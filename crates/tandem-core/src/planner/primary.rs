@@ -250,13 +250,18 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
     writing.unwrap_or_else(|| serving(context, until, held))
 }
 
-/// What the lost site had acknowledged is kept as soon as that site is reached.
+/// What the lost site had acknowledged is kept as soon as that site is reached, and writers here no
+/// longer wait for the guard.
 fn collect_if_due(context: &Context<'_>, draft: &mut Draft) {
     let seen = context.seen;
     let due = seen
         .database_now(context.now)
         .is_some_and(|found| found.ledger_due.is_some());
-    if due && seen.observations.get(&seen.place.other) == Some(&SiteHealth::Up) {
+    let serves = seen
+        .done
+        .armed
+        .is_some_and(|(epoch, _)| epoch == context.record.epoch);
+    if due && serves && seen.observations.get(&seen.place.other) == Some(&SiteHealth::Up) {
         draft.act(Action::Collect);
     }
 }

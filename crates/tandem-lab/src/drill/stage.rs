@@ -171,9 +171,8 @@ impl Stage {
                 past_gates,
                 expect,
             } => {
-                return databases::as_application(self, *site, sql, *past_gates, *expect)
-                    .await
-                    .map(Some);
+                let told = databases::as_application(self, *site, sql, *past_gates, *expect).await;
+                return Ok(Some(told));
             }
             Action::LargeTransaction { from, to, rows } => {
                 return databases::large_transaction(self, (*from, *to), *rows)

@@ -151,24 +151,25 @@ async fn a_restart_closes_the_guard_until_it_is_renewed() {
 }
 
 #[tokio::test]
-async fn sessions_of_the_application_end_and_only_those() {
+async fn transactions_of_the_application_end_and_only_those() {
     let world = World::ready().await;
     let aws = world.database("aws");
-    let apps = [world.app("aws").await, world.app("aws").await];
-    assert_eq!(
-        aws.terminate_application_sessions().await.expect("allowed"),
-        2
-    );
-    // PostgreSQL only signals the backends; each ends when it notices.
-    wait_until("the sessions are over", || async {
-        apps[0].simple_query("SELECT 1").await.is_err()
-            && apps[1].simple_query("SELECT 1").await.is_err()
+    let (idle, busy) = (world.app("aws").await, world.app("aws").await);
+    busy.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        .await
+        .expect("a snapshot from before the closing");
+    let ended = aws.end_application_transactions().await.expect("allowed");
+    assert_eq!(ended, 1);
+    // PostgreSQL only signals the backend; it ends when it notices.
+    wait_until("the transaction is over", || async {
+        busy.simple_query("SELECT 1").await.is_err()
     })
     .await;
     wait_until("nothing is left to end", || async {
-        aws.terminate_application_sessions().await.expect("allowed") == 0
+        aws.end_application_transactions().await.expect("allowed") == 0
     })
     .await;
+    idle.simple_query("SELECT 1").await.expect("a reader stays");
 }
 
 #[tokio::test]

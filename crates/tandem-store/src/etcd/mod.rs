@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{
-    Client, Compare, CompareOp, Error, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+    Client, Compare, CompareOp, Error, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse,
+    TxnResponse, WatchOptions,
 };
 use tandem_core::model::SiteId;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::member::{Connection, Failed};
 use crate::{Beside, Change, Entry, PREFIX_ENTRIES_MAX, Store, StoreError, Versioned};
@@ -201,6 +202,35 @@ impl Store for Etcd {
             .ask(|mut client| async move { client.put(key, value, None).await })
             .await?;
         revision_of(answer.header().map(|header| header.revision()))
+    }
+
+    async fn wait_for_change(
+        &self,
+        key: &str,
+        after: u64,
+        bound: Duration,
+    ) -> Result<bool, StoreError> {
+        let next = i64::try_from(after).unwrap_or(i64::MAX).saturating_add(1);
+        let options = WatchOptions::new().with_start_revision(next);
+        let mut answers = self
+            .ask(|mut client| {
+                let options = options.clone();
+                async move { client.watch(key, Some(options)).await }
+            })
+            .await?;
+        let changed = async {
+            loop {
+                match answers.message().await {
+                    // A watch that the server ends has missed something.
+                    Ok(Some(told)) if told.canceled() || !told.events().is_empty() => {
+                        return Ok(true);
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return Err(StoreError::Unknown),
+                }
+            }
+        };
+        timeout(bound, changed).await.unwrap_or(Ok(false))
     }
 
     async fn leader(&self) -> Result<Option<SiteId>, StoreError> {
