@@ -96,6 +96,7 @@ pub fn check(estate: &Estate) -> Findings {
         everywhere::members,
         everywhere::openings,
         everywhere::tags,
+        everywhere::labels,
     ];
     checks.iter().flat_map(|check| check(estate)).collect()
 }

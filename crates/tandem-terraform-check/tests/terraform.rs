@@ -553,6 +553,15 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 json!("#cloud-config"),
             );
         }),
+        ("no label of the project", |e| {
+            break_one(
+                &mut e.gcp,
+                "google_sql_database_instance",
+                0,
+                "/settings/0/user_labels",
+                json!({}),
+            );
+        }),
         ("alone", |e| {
             break_one(&mut e.aws, "aws_vpc", 0, "/tags", json!({"Name": "crm-dr"}));
         }),

@@ -105,3 +105,26 @@ pub(super) fn tags(estate: &Estate) -> Findings {
     });
     found
 }
+
+/// The same of GCP's, whose labels have three names; a provider's default reaches the first alone.
+pub(super) fn labels(estate: &Estate) -> Findings {
+    let mut found = vec![];
+    for (kind, place) in [
+        ("google_compute_instance", "/labels"),
+        ("google_container_cluster", "/resource_labels"),
+        ("google_redis_instance", "/labels"),
+        ("google_secret_manager_secret", "/labels"),
+        ("google_sql_database_instance", "/settings/0/user_labels"),
+    ] {
+        let all = resources(&estate.gcp, kind);
+        expect(&mut found, !all.is_empty(), || format!("GCP has no {kind}"));
+        for (address, resource) in all {
+            let labels = resource.pointer(place).and_then(Json::as_object);
+            let owned = labels.is_some_and(|labels| labels.contains_key("project"));
+            expect(&mut found, owned, || {
+                format!("{address} has no label of the project in {place}")
+            });
+        }
+    }
+    found
+}
