@@ -38,6 +38,7 @@ test-terraform: ## Infrastructure code: every module and environment, all settin
 	@scripts/setup-terraform 1.15.5
 	cargo build --workspace --bin terraform-check
 	@target/debug/terraform-check check --versions
+	WHOLE_ESTATE=1 TERRAFORM=$$(command -v terraform || ls -d $(CURDIR)/target/terraform/1.11.4/terraform) cargo test --workspace --test estate -- --nocapture
 	@scripts/terraform-policy
 
 sim: ## Simulated incidents: 200,000 seeds, every invariant after every event

@@ -117,7 +117,7 @@ impl Scratch {
             .prefix("tandem-tf")
             .tempdir()
             .map_err(at(tree))?;
-        copy(tree, folder.path(), DEPTH_MAX + 2)?;
+        copy(tree, folder.path())?;
         Ok(Self { folder })
     }
 
@@ -126,7 +126,7 @@ impl Scratch {
         self.folder.path().join(name)
     }
 
-    /// Readies a root: a local backend in the place of one that needs credentials, then init.
+    /// Readies a root: a local backend, then init.
     pub fn init(
         &self,
         terraform: &Terraform,
@@ -134,21 +134,32 @@ impl Scratch {
         root: &str,
     ) -> Result<Duration, Error> {
         let folder = self.path(root);
-        let texts = hcl::module(&folder)?;
-        let remote = texts.iter().any(|source| {
-            let mut settings = hcl::blocks(&source.body, "terraform");
-            settings.any(|(_, block)| block.body.blocks().any(|inner| inner.has_ident("backend")))
-        });
-        if remote {
-            let path = folder.join("backend_override.tf");
-            fs::write(&path, "terraform {\n  backend \"local\" {}\n}\n").map_err(at(&path))?;
-        }
+        local_backend(&folder)?;
         let init = ["init", "-input=false", "-no-color"];
         Ok(terraform.must(providers, &folder, &init)?.took)
     }
 }
 
-fn copy(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
+/// Puts a local backend in the place of one that needs credentials.
+pub fn local_backend(folder: &Path) -> Result<(), Error> {
+    let texts = hcl::module(folder)?;
+    let remote = texts.iter().any(|source| {
+        let mut settings = hcl::blocks(&source.body, "terraform");
+        settings.any(|(_, block)| block.body.blocks().any(|inner| inner.has_ident("backend")))
+    });
+    if remote {
+        let path = folder.join("backend_override.tf");
+        fs::write(&path, "terraform {\n  backend \"local\" {}\n}\n").map_err(at(&path))?;
+    }
+    Ok(())
+}
+
+/// Copies a tree, without what belongs to a person: tfvars, state, plugins.
+pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    copy_down(from, to, DEPTH_MAX + 2)
+}
+
+fn copy_down(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
     fs::create_dir_all(to).map_err(at(to))?;
     for entry in fs::read_dir(from).map_err(at(from))? {
         let path = entry.map_err(at(from))?.path();
@@ -164,7 +175,7 @@ fn copy(from: &Path, to: &Path, depth: usize) -> Result<(), Error> {
             continue;
         }
         if path.is_dir() && depth > 0 {
-            copy(&path, &to.join(&name), depth - 1)?;
+            copy_down(&path, &to.join(&name), depth - 1)?;
         } else if path.is_file() {
             fs::copy(&path, to.join(&name)).map_err(at(&path))?;
         }

@@ -8,6 +8,7 @@
 //! Refused: mocks inside `terraform test`. They need a schema all the same, fail on computed blocks,
 //! and know no value rules.
 
+pub mod backend;
 pub mod bench;
 pub mod cut;
 pub mod error;
@@ -15,15 +16,19 @@ pub mod faults;
 pub mod harness;
 pub mod hcl;
 pub mod invent;
+pub mod lifecycle;
 pub mod mutation;
 pub mod names;
 pub mod overlay;
 pub mod provider;
+pub mod reading;
+pub mod readme;
 pub mod rules;
 pub mod schema;
 pub mod server;
 pub mod terraform;
 pub mod topology;
+pub mod unused;
 pub mod value;
 pub mod versions;
 pub mod wire;

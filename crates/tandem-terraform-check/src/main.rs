@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
@@ -9,7 +10,7 @@ use tandem_terraform_check::harness::{self, Depth, Life};
 use tandem_terraform_check::mutation::{self, Verdict};
 use tandem_terraform_check::server::Providers;
 use tandem_terraform_check::terraform::{self, Terraform};
-use tandem_terraform_check::{Error, bench, faults, names, topology, versions};
+use tandem_terraform_check::{Error, bench, faults, names, reading, readme, topology};
 
 /// Checks the infrastructure code with the real terraform, without any cloud
 #[derive(Parser)]
@@ -48,6 +49,8 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Write the tables of inputs and outputs in the READMEs
+    Readme,
     /// Run a command with the providers served: `terraform-check run -- terraform plan`
     Run {
         /// The command and its arguments
@@ -58,6 +61,8 @@ enum Task {
 
 /// CI's machines have two cores; more hardly helps, since terraform itself runs in parallel.
 const WORKERS: usize = 2;
+/// After so many broken lines a person wants to know that it goes on.
+const PROGRESS: usize = 25;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -72,6 +77,7 @@ fn main() -> ExitCode {
         Task::Mutate { count, seed, only } => {
             mutate(&repository, &tree, count, seed, only.as_deref())
         }
+        Task::Readme => write_tables(&tree),
         Task::Run { command } => run(&command),
     };
     match done {
@@ -108,12 +114,15 @@ fn check(
         let estate = topology::build(&terraform, &providers, tree)?;
         problems.extend(topology::check(&estate));
         println!(
-            "topology of the three environments: {} s",
+            "topology of the environments together: {} s",
             begin.elapsed().as_secs()
         );
         problems.extend(faults::check(repository, &faults::committed()?)?);
     }
-    problems.extend(versions::check(tree, &roots)?);
+    for root in &roots {
+        let found = reading::check(&tree.join(&root.name))?;
+        problems.extend(found.iter().map(|found| format!("{}: {found}", root.name)));
+    }
     for problem in &problems {
         println!("FAIL {problem}");
     }
@@ -174,6 +183,7 @@ fn mutate(
 ) -> Result<bool, Error> {
     let terraform = Terraform::find()?;
     let providers = Providers::start()?;
+    let begin = Instant::now();
     let (started, load) = (jiff::Timestamp::now().to_string(), bench::load());
     let mut all = vec![];
     for root in chosen(tree, only)? {
@@ -182,20 +192,32 @@ fn mutate(
     let in_all = all.len();
     let sample = mutation::sample(all, count, seed);
     println!("{} of {in_all} one-line faults, seed {seed}", sample.len());
-    let verdicts = mutation::run(&terraform, &providers, tree, sample, WORKERS, tell_survivor)?;
+    let done = AtomicUsize::new(0);
+    let told = |verdict: &Verdict| {
+        tell_survivor(verdict);
+        let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+        if done.is_multiple_of(PROGRESS) {
+            println!("{done} broken, {} s", begin.elapsed().as_secs());
+        }
+    };
+    let verdicts = mutation::run(&terraform, &providers, tree, sample, WORKERS, told)?;
     let killed = verdicts
         .iter()
         .filter(|verdict| verdict.by.is_some())
         .count();
-    for by in ["description", "validate", "test"] {
+    for by in mutation::CHECKS {
         let count = verdicts
             .iter()
-            .filter(|verdict| verdict.by == Some(by))
+            .filter(|verdict| verdict.by == Some(*by))
             .count();
         println!("noticed by {by}: {count}");
     }
     let percent = 100.0 * killed as f64 / verdicts.len().max(1) as f64;
-    println!("killed {killed} of {} = {percent:.1} %", verdicts.len());
+    println!(
+        "killed {killed} of {} = {percent:.1} %, {} s",
+        verdicts.len(),
+        begin.elapsed().as_secs()
+    );
     let row = bench::Row {
         id: "mutation.killed".into(),
         value: percent,
@@ -220,6 +242,12 @@ fn tell_survivor(verdict: &Verdict) {
             mutation.was.trim()
         );
     }
+}
+
+fn write_tables(tree: &Path) -> Result<bool, Error> {
+    let changed = readme::write(tree, &harness::roots(tree)?)?;
+    println!("{changed} READMEs changed");
+    Ok(true)
 }
 
 fn run(command: &[String]) -> Result<bool, Error> {

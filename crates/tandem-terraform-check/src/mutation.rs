@@ -4,18 +4,17 @@
 //! assertion, or a line that does not matter; both are worth knowing.
 //! Invariant: the sample depends on the seed alone, so that two runs break the same lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Mutex;
 
 use regex::Regex;
 
 use crate::error::{Error, at};
-use crate::harness::{Root, Scratch};
-use crate::hcl;
-use crate::names;
+use crate::harness::{self, Root, Scratch};
 use crate::server::Providers;
 use crate::terraform::Terraform;
+use crate::{hcl, reading, topology};
 
 /// What is done to a line `name = value`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,6 +113,12 @@ pub fn sample(mut all: Vec<Mutation>, count: usize, seed: u64) -> Vec<Mutation> 
     all
 }
 
+/// Who may notice, cheap ones first. What reading tells, then the root's own validation and tests,
+/// then the environments that use it, then the estate as a whole.
+pub const CHECKS: &[&str] = &["reading", "validate", "test", "environment", "topology"];
+/// Lines of one root that one worker breaks before it takes another share.
+const SHARE: usize = 16;
+
 /// Breaks each line in turn; `told` hears of each verdict.
 pub fn run(
     terraform: &Terraform,
@@ -123,20 +128,19 @@ pub fn run(
     workers: usize,
     told: impl Fn(&Verdict) + Sync,
 ) -> Result<Vec<Verdict>, Error> {
-    let mut by_root: BTreeMap<String, Vec<Mutation>> = BTreeMap::new();
-    for mutation in mutations {
-        by_root
-            .entry(mutation.root.clone())
-            .or_default()
-            .push(mutation);
-    }
-    let waiting = Mutex::new(by_root.into_iter().collect::<Vec<_>>());
+    let checks = Checks {
+        terraform,
+        providers,
+        tree,
+        users: users(tree)?,
+    };
+    let waiting = Mutex::new(shares(mutations));
     let verdicts = Mutex::new(vec![]);
     let fault = Mutex::new(None);
     let next = || waiting.lock().expect("no holder panics").pop();
     let work = || {
         while let Some((root, mutations)) = next() {
-            match break_root(terraform, providers, tree, &root, mutations, &told) {
+            match checks.break_root(&root, mutations, &told) {
                 Ok(more) => verdicts.lock().expect("no holder panics").extend(more),
                 Err(error) => *fault.lock().expect("no holder panics") = Some(error),
             }
@@ -153,31 +157,140 @@ pub fn run(
     }
 }
 
-fn break_root(
-    terraform: &Terraform,
-    providers: &Providers,
-    tree: &Path,
-    root: &str,
-    mutations: Vec<Mutation>,
-    told: &impl Fn(&Verdict),
-) -> Result<Vec<Verdict>, Error> {
-    let scratch = Scratch::copy(tree)?;
-    let folder = scratch.path(root);
-    scratch.init(terraform, providers, root)?;
-    terraform.must(providers, &folder, &["validate", "-no-color"])?;
-    terraform.must(providers, &folder, &["test", "-no-color"])?;
-    let mut verdicts = vec![];
+/// By root, in shares, the environments last: they take longest and are taken from the end.
+fn shares(mutations: Vec<Mutation>) -> Vec<(String, Vec<Mutation>)> {
+    let mut by_root: BTreeMap<String, Vec<Mutation>> = BTreeMap::new();
     for mutation in mutations {
-        let path = scratch.path(&mutation.file);
-        let original = std::fs::read_to_string(&path).map_err(at(&path))?;
-        std::fs::write(&path, damaged(&original, &mutation)).map_err(at(&path))?;
-        let by = notice(terraform, providers, &folder)?;
-        std::fs::write(&path, original).map_err(at(&path))?;
-        let verdict = Verdict { mutation, by };
-        told(&verdict);
-        verdicts.push(verdict);
+        by_root
+            .entry(mutation.root.clone())
+            .or_default()
+            .push(mutation);
     }
-    Ok(verdicts)
+    let mut shares = vec![];
+    for (root, mutations) in by_root {
+        let share = |some: &[Mutation]| (root.clone(), some.to_vec());
+        shares.extend(mutations.chunks(SHARE).map(share));
+    }
+    shares.sort_by_key(|(root, _)| root.starts_with("environments"));
+    shares
+}
+
+/// The environments that use each module, themselves or through another module.
+fn users(tree: &Path) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+    let mut direct: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for root in harness::roots(tree)? {
+        for source in hcl::module(&tree.join(&root.name))? {
+            for (_, call) in hcl::blocks(&source.body, "module") {
+                let name = hcl::text(&call.body, "source").and_then(|text| text.rsplit('/').next());
+                if let Some(name) = name {
+                    let module = format!("modules/{name}");
+                    direct.entry(module).or_default().insert(root.name.clone());
+                }
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    for module in direct.keys() {
+        let mut open = vec![module];
+        let mut seen = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            let users = direct.get(name).into_iter().flatten();
+            open.extend(users.filter(|user| seen.insert((*user).clone())));
+        }
+        seen.retain(|user| user.starts_with("environments"));
+        found.insert(module.clone(), seen);
+    }
+    Ok(found)
+}
+
+struct Checks<'a> {
+    terraform: &'a Terraform,
+    providers: &'a Providers,
+    tree: &'a Path,
+    users: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Checks<'_> {
+    fn break_root(
+        &self,
+        root: &str,
+        mutations: Vec<Mutation>,
+        told: &impl Fn(&Verdict),
+    ) -> Result<Vec<Verdict>, Error> {
+        let scratch = Scratch::copy(self.tree)?;
+        self.must_pass(&scratch, root)?;
+        for user in self.users.get(root).into_iter().flatten() {
+            scratch.init(self.terraform, self.providers, user)?;
+        }
+        let mut verdicts = vec![];
+        for mutation in mutations {
+            let path = scratch.path(&mutation.file);
+            let original = std::fs::read_to_string(&path).map_err(at(&path))?;
+            std::fs::write(&path, damaged(&original, &mutation)).map_err(at(&path))?;
+            let by = self.notice(&scratch, root)?;
+            std::fs::write(&path, original).map_err(at(&path))?;
+            let verdict = Verdict { mutation, by };
+            told(&verdict);
+            verdicts.push(verdict);
+        }
+        Ok(verdicts)
+    }
+
+    /// What is whole must pass, or a refusal of what is broken means nothing.
+    fn must_pass(&self, scratch: &Scratch, root: &str) -> Result<(), Error> {
+        scratch.init(self.terraform, self.providers, root)?;
+        match self.notice_alone(scratch, root)? {
+            None => Ok(()),
+            Some(by) => Err(Error::Output {
+                command: format!("{by} of {root}, unbroken"),
+                problem: "it must pass before lines are broken".into(),
+            }),
+        }
+    }
+
+    /// The first check that fails.
+    fn notice(&self, scratch: &Scratch, root: &str) -> Result<Option<&'static str>, Error> {
+        if let Some(by) = self.notice_alone(scratch, root)? {
+            return Ok(Some(by));
+        }
+        let users = self.users.get(root).into_iter().flatten();
+        let mut environments: Vec<&str> = users.map(String::as_str).collect();
+        for environment in &environments {
+            if self.notice_terraform(scratch, environment)?.is_some() {
+                return Ok(Some("environment"));
+            }
+        }
+        environments.push(root);
+        if topology::ROOTS.iter().any(|one| environments.contains(one)) {
+            let estate = topology::build(self.terraform, self.providers, &scratch.path(""));
+            if !estate.is_ok_and(|estate| topology::check(&estate).is_empty()) {
+                return Ok(Some("topology"));
+            }
+        }
+        Ok(None)
+    }
+
+    fn notice_alone(&self, scratch: &Scratch, root: &str) -> Result<Option<&'static str>, Error> {
+        if !reading::check(&scratch.path(root)).is_ok_and(|found| found.is_empty()) {
+            return Ok(Some("reading"));
+        }
+        self.notice_terraform(scratch, root)
+    }
+
+    fn notice_terraform(
+        &self,
+        scratch: &Scratch,
+        root: &str,
+    ) -> Result<Option<&'static str>, Error> {
+        let folder = scratch.path(root);
+        let validate = ["validate", "-no-color"];
+        let valid = self.terraform.run(self.providers, &folder, &validate)?;
+        if !valid.succeeded() {
+            return Ok(Some("validate"));
+        }
+        let pass = self.terraform.tests_pass(self.providers, &folder)?;
+        Ok((!pass).then_some("test"))
+    }
 }
 
 fn damaged(original: &str, mutation: &Mutation) -> String {
@@ -190,27 +303,6 @@ fn damaged(original: &str, mutation: &Mutation) -> String {
         format!("{line}\n")
     };
     original.lines().enumerate().map(line).collect()
-}
-
-/// The first check that fails, cheap ones first.
-fn notice(
-    terraform: &Terraform,
-    providers: &Providers,
-    folder: &Path,
-) -> Result<Option<&'static str>, Error> {
-    let described = names::undescribed_in(folder);
-    if !described.is_ok_and(|found| found.is_empty()) {
-        return Ok(Some("description"));
-    }
-    for (by, arguments) in [
-        ("validate", ["validate", "-no-color"]),
-        ("test", ["test", "-no-color"]),
-    ] {
-        if !terraform.run(providers, folder, &arguments)?.succeeded() {
-            return Ok(Some(by));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -245,6 +337,24 @@ mod tests {
         );
         assert_eq!(found[0].becomes, "  namex = \"x\"");
         assert_eq!(found[4].becomes, "  vpc  = a.c[0].id_x");
+    }
+
+    #[test]
+    fn a_module_is_used_by_environments_through_other_modules() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let call = |source: &str| format!("module \"x\" {{\n  source = \"{source}\"\n}}\n");
+        for (folder, text) in [
+            ("modules/inner", String::new()),
+            ("modules/outer", call("../inner")),
+            ("environments/e", call("../../modules/outer")),
+        ] {
+            let folder = tree.path().join(folder);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("main.tf"), text).expect("written");
+        }
+        let users = users(tree.path()).expect("readable");
+        assert!(users["modules/inner"].contains("environments/e"));
+        assert_eq!(users["modules/inner"].len(), 1);
     }
 
     #[test]

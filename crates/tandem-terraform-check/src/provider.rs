@@ -4,6 +4,10 @@
 //! left to the office, and copies everything else letter by letter.
 //! Invariant: whatever a plan shows as known is returned unchanged by apply, read and upgrade; only
 //! unknowns are replaced, once. Nothing that arrives makes it panic.
+//! What it made it remembers for imports alone; every other answer depends on the question only.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use prost::Message;
 use rmpv::Value;
@@ -25,6 +29,16 @@ pub struct Clerk {
     schema_reply: Vec<u8>,
     overlay: Overlay,
     rules: Rules,
+    made: Mutex<Made>,
+}
+
+/// What was made and taken away since the start.
+#[derive(Default)]
+struct Made {
+    /// States by type and id, as an import finds them.
+    states: BTreeMap<(String, String), Value>,
+    /// How often a type was made or taken away: `created aws_vpc`.
+    deeds: BTreeMap<String, usize>,
 }
 
 /// Why there is no answer; each becomes a gRPC status.
@@ -72,7 +86,13 @@ impl Clerk {
             schema,
             overlay,
             rules,
+            made: Mutex::default(),
         }
+    }
+
+    /// How often each type was created and destroyed: `created aws_vpc`.
+    pub fn deeds(&self) -> BTreeMap<String, usize> {
+        self.made.lock().expect("no holder panics").deeds.clone()
     }
 
     /// The encoded answer to a call of the plugin protocol, version 6.
@@ -87,6 +107,7 @@ impl Clerk {
             "PlanResourceChange" => self.plan(body)?,
             "ApplyResourceChange" => self.apply(body)?,
             "ReadDataSource" => self.read_data(body)?,
+            "ImportResourceState" => self.import(body)?,
             // An empty message is a valid "yes" to all of these.
             "ValidateProviderConfig" | "ConfigureProvider" | "GetFunctions" | "StopProvider" => {
                 vec![]
@@ -237,13 +258,17 @@ impl Clerk {
         let config = decode(request.config.as_ref())
             .map_err(unreadable)
             .map_err(one)?;
+        let kind = request.type_name.as_str();
+        let prior = decode(request.prior.as_ref())
+            .map_err(unreadable)
+            .map_err(one)?;
         if planned.is_nil() {
+            self.remember(kind, &prior, &planned);
             return Ok(wire::ApplyReply {
                 state: request.second,
                 ..wire::ApplyReply::default()
             });
         }
-        let kind = request.type_name.as_str();
         let block = self.block(Kind::Resource, kind).map_err(one)?;
         // Values that were unknown in the plan are known now: the rules get their say.
         let complaints = self.rules.check(kind, &config);
@@ -252,11 +277,52 @@ impl Clerk {
         }
         self.fix(block, kind, &mut planned);
         let state = self.settle(block, kind, planned, &config);
+        self.remember(kind, &prior, &state);
         Ok(wire::ApplyReply {
             state: encode(&state),
             legacy_type_system: true,
             ..wire::ApplyReply::default()
         })
+    }
+
+    fn remember(&self, kind: &str, prior: &Value, state: &Value) {
+        let id = |state: &Value| Some((kind.to_owned(), member(state, "id").as_str()?.to_owned()));
+        let deed = match (prior.is_nil(), state.is_nil()) {
+            (true, false) => "created",
+            (false, true) => "destroyed",
+            _ => "changed",
+        };
+        let mut made = self.made.lock().expect("no holder panics");
+        *made.deeds.entry(format!("{deed} {kind}")).or_default() += 1;
+        match (id(prior), id(state)) {
+            (_, Some(id)) => drop(made.states.insert(id, state.clone())),
+            (Some(id), None) => drop(made.states.remove(&id)),
+            (None, None) => {}
+        }
+    }
+
+    /// What was made under an id, as a state that nobody has yet.
+    fn import(&self, body: &[u8]) -> Answer {
+        let request: wire::ImportRequest = read(body)?;
+        let key = (request.type_name.clone(), request.id.clone());
+        let made = self.made.lock().expect("no holder panics");
+        let reply = match made.states.get(&key) {
+            Some(state) => wire::ImportReply {
+                imported: vec![wire::Imported {
+                    type_name: request.type_name,
+                    state: encode(state),
+                }],
+                diagnostics: vec![],
+            },
+            None => wire::ImportReply {
+                imported: vec![],
+                diagnostics: vec![error(
+                    "Cannot import",
+                    format!("No {} with the id {:?} was made here.", key.0, key.1),
+                )],
+            },
+        };
+        Ok(reply.encode_to_vec())
     }
 
     /// Results that others look at: fixed values and the elements of computed blocks.

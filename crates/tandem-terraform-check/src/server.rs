@@ -5,6 +5,7 @@
 //! process. gRPC is spoken by hand: every call is unary, which leaves a five-byte frame header and
 //! one trailer. Refused: tonic and protoc, for forty lines.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ const UNIMPLEMENTED: &str = "12";
 /// The running providers; they stop when this is dropped.
 pub struct Providers {
     runtime: Option<Runtime>,
+    clerks: Vec<Arc<Clerk>>,
     sockets: TempDir,
 }
 
@@ -60,17 +62,25 @@ impl Providers {
             .build()
             .map_err(serve)?;
         let entered = runtime.enter();
+        let mut clerks = vec![];
         for (file, schema) in cut::FILES.iter().zip(schemas) {
             let path = socket(sockets.path(), file.name);
             let listener = UnixListener::bind(path).map_err(serve)?;
-            let clerk = Clerk::new(schema, overlay.clone(), rules.clone());
-            runtime.spawn(accept(Arc::new(clerk), listener));
+            let clerk = Arc::new(Clerk::new(schema, overlay.clone(), rules.clone()));
+            runtime.spawn(accept(clerk.clone(), listener));
+            clerks.push(clerk);
         }
         drop(entered);
         Ok(Self {
             runtime: Some(runtime),
+            clerks,
             sockets,
         })
+    }
+
+    /// How often each type was created and destroyed since the start: `created aws_vpc`.
+    pub fn deeds(&self) -> BTreeMap<String, usize> {
+        self.clerks.iter().flat_map(|clerk| clerk.deeds()).collect()
     }
 
     /// The environment that makes terraform use these providers and nothing else.

@@ -4,11 +4,13 @@
 //! bridge. So the checks read the applied states together, resource by resource.
 //! Invariant: what is absent is a finding, never a pass: each check names how many it must see.
 
+mod everywhere;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::error::Error;
 use crate::harness::{self, Scratch};
@@ -23,9 +25,19 @@ pub struct Estate {
     pub gcp: Json,
     /// `environments/global/cloudflare-lb`.
     pub edge: Json,
+    /// `environments/global/witness`.
+    pub witness: Json,
 }
 
-/// Applies all three, each with what the others put out: GCP first, then AWS with the VPN, then the edge.
+/// The environments that are looked at together.
+pub const ROOTS: [&str; 4] = [
+    "environments/aws/dr",
+    "environments/gcp/dr",
+    "environments/global/cloudflare-lb",
+    "environments/global/witness",
+];
+
+/// Applies them, each with what the others put out: GCP first, then AWS with the VPN, then the rest.
 pub fn build(terraform: &Terraform, providers: &Providers, tree: &Path) -> Result<Estate, Error> {
     let scratch = Scratch::copy(tree)?;
     let apply = |place: &str, run: &str, given: &[(&str, &Json)]| {
@@ -41,19 +53,31 @@ pub fn build(terraform: &Terraform, providers: &Providers, tree: &Path) -> Resul
         harness::apply(terraform, providers, &folder, &setting)?;
         harness::state(terraform, providers, &folder)
     };
-    let gcp = apply("environments/gcp/dr", "the_site_fits_together", &[])?;
+    let ports = json!({
+        "etcd_client": everywhere::ETCD_CLIENT,
+        "etcd_peer": everywhere::ETCD_PEER,
+        "agent": everywhere::AGENT,
+    });
+    let ports = ("ports", &ports);
+    let gcp = apply("environments/gcp/dr", "the_site_fits_together", &[ports])?;
     let network = output(&gcp, "network_id");
     let aws = apply(
         "environments/aws/dr",
         "the_site_fits_together",
-        &[("gcp_network_id", network)],
+        &[("gcp_network_id", network), ports],
     )?;
     let origins = [
         ("aws_alb_dns_name", output(&aws, "alb_dns_name")),
         ("gcp_lb_ip", output(&gcp, "lb_ip")),
     ];
     let edge = apply("environments/global/cloudflare-lb", "as_it_comes", &origins)?;
-    Ok(Estate { aws, gcp, edge })
+    let witness = apply("environments/global/witness", "third_place", &[ports])?;
+    Ok(Estate {
+        aws,
+        gcp,
+        edge,
+        witness,
+    })
 }
 
 type Findings = Vec<String>;
@@ -69,6 +93,10 @@ pub fn check(estate: &Estate) -> Findings {
         slots,
         origins,
         owned_by_the_runtime,
+        everywhere::members,
+        everywhere::openings,
+        everywhere::tags,
+        everywhere::labels,
     ];
     checks.iter().flat_map(|check| check(estate)).collect()
 }

@@ -6,23 +6,47 @@ use std::path::Path;
 use hcl_edit::expr::Expression;
 
 use crate::error::Error;
-use crate::harness::Root;
 use crate::schema::Provider;
+use crate::terraform::{OTHER_VERSIONS, VERSION};
 use crate::{cut, hcl};
 
-/// What does not fit, each as one sentence.
-pub fn check(tree: &Path, roots: &[Root]) -> Result<Vec<String>, Error> {
+/// What does not fit in one root, each as one sentence.
+pub fn check(folder: &Path) -> Result<Vec<String>, Error> {
     let providers = cut::committed()?;
-    let mut found = vec![];
-    for root in roots {
-        for (source, constraint) in required(&tree.join(&root.name))? {
-            found.extend(
-                judge(&providers, &source, &constraint)
-                    .map(|problem| format!("{}: {problem}", root.name)),
-            );
+    let (mut found, mut own) = (vec![], vec![]);
+    for source in hcl::module(folder)? {
+        for (_, terraform) in hcl::blocks(&source.body, "terraform") {
+            own.extend(hcl::text(&terraform.body, "required_version").map(str::to_owned));
+            for (_, required) in hcl::blocks(&terraform.body, "required_providers") {
+                let expressions = required.body.attributes().map(|attribute| &attribute.value);
+                found.extend(expressions.filter_map(|entry| problem(&providers, entry)));
+            }
         }
     }
+    let tried = || OTHER_VERSIONS.iter().chain([&VERSION]);
+    let fits = |constraint: &String| tried().all(|one| allows(constraint, one) == Some(true));
+    if own.len() != 1 || !own.iter().all(fits) {
+        found.push(format!(
+            "required_version {own:?} is not one that allows the versions tried"
+        ));
+    }
     Ok(found)
+}
+
+fn problem(providers: &[Provider], entry: &Expression) -> Option<String> {
+    let members = entry.as_object()?;
+    let text = |name: &str| {
+        let found = members
+            .iter()
+            .find(|(key, _)| key.as_ident().is_some_and(|key| key.as_str() == name));
+        found.and_then(|(_, value)| value.expr().as_str())
+    };
+    match (text("source"), text("version")) {
+        (Some(source), Some(constraint)) => judge(providers, source, constraint),
+        (source, constraint) => Some(format!(
+            "a provider has the source {source:?} and the version {constraint:?}: both are needed"
+        )),
+    }
 }
 
 fn judge(providers: &[Provider], source: &str, constraint: &str) -> Option<String> {
@@ -40,33 +64,6 @@ fn judge(providers: &[Provider], source: &str, constraint: &str) -> Option<Strin
             "{source}: the constraint {constraint:?} cannot be read"
         )),
     }
-}
-
-fn required(folder: &Path) -> Result<Vec<(String, String)>, Error> {
-    let mut found = vec![];
-    for source in hcl::module(folder)? {
-        for (_, terraform) in hcl::blocks(&source.body, "terraform") {
-            for (_, required) in hcl::blocks(&terraform.body, "required_providers") {
-                let expressions = required.body.attributes().map(|attribute| &attribute.value);
-                found.extend(expressions.filter_map(entry));
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn entry(expression: &Expression) -> Option<(String, String)> {
-    let members = expression.as_object()?;
-    let text = |name: &str| {
-        let found = members
-            .iter()
-            .find(|(key, _)| key.as_ident().is_some_and(|key| key.as_str() == name));
-        found.and_then(|(_, value)| value.expr().as_str())
-    };
-    Some((
-        text("source")?.to_owned(),
-        text("version").unwrap_or("").to_owned(),
-    ))
 }
 
 /// Whether a constraint such as `~> 5.100, < 6` allows a version; None if it cannot be read.

@@ -232,3 +232,29 @@ pub struct ApplyReply {
     #[prost(bool, tag = "4")]
     pub legacy_type_system: bool,
 }
+
+/// Request of ImportResourceState.
+#[derive(Clone, PartialEq, Message)]
+pub struct ImportRequest {
+    #[prost(string, tag = "1")]
+    pub type_name: String,
+    #[prost(string, tag = "2")]
+    pub id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Imported {
+    #[prost(string, tag = "1")]
+    pub type_name: String,
+    #[prost(message, optional, tag = "2")]
+    pub state: Option<Dynamic>,
+}
+
+/// Answer of ImportResourceState.
+#[derive(Clone, PartialEq, Message)]
+pub struct ImportReply {
+    #[prost(message, repeated, tag = "1")]
+    pub imported: Vec<Imported>,
+    #[prost(message, repeated, tag = "2")]
+    pub diagnostics: Vec<Diagnostic>,
+}

@@ -9,7 +9,7 @@ use tandem_terraform_check::harness::{self, Setting};
 use tandem_terraform_check::server::Providers;
 use tandem_terraform_check::terraform::{self, Terraform};
 use tandem_terraform_check::topology::{self, Estate};
-use tandem_terraform_check::{faults, names, versions};
+use tandem_terraform_check::{faults, names, reading};
 
 const HEAD: &str = r#"
 terraform {
@@ -301,11 +301,13 @@ fn every_name_of_the_guide_is_there() {
 }
 
 #[test]
-fn versions_are_what_was_checked() {
+fn every_root_is_described_read_and_of_the_versions_that_were_checked() {
     let roots = harness::roots(&tree()).expect("readable");
     assert!(roots.len() >= 15, "{roots:?}");
-    let problems = versions::check(&tree(), &roots).expect("readable");
-    assert!(problems.is_empty(), "{problems:#?}");
+    for root in roots {
+        let problems = reading::check(&tree().join(&root.name)).expect("readable");
+        assert!(problems.is_empty(), "{}: {problems:#?}", root.name);
+    }
 }
 
 #[test]
@@ -356,6 +358,7 @@ fn copy(estate: &Estate) -> Estate {
         aws: estate.aws.clone(),
         gcp: estate.gcp.clone(),
         edge: estate.edge.clone(),
+        witness: estate.witness.clone(),
     }
 }
 
@@ -541,6 +544,27 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 json!("other"),
             );
         }),
+        ("witness: the member does not listen", |e| {
+            break_one(
+                &mut e.witness,
+                "aws_instance",
+                0,
+                "/user_data",
+                json!("#cloud-config"),
+            );
+        }),
+        ("no label of the project", |e| {
+            break_one(
+                &mut e.gcp,
+                "google_sql_database_instance",
+                0,
+                "/settings/0/user_labels",
+                json!({}),
+            );
+        }),
+        ("alone", |e| {
+            break_one(&mut e.aws, "aws_vpc", 0, "/tags", json!({"Name": "crm-dr"}));
+        }),
         ("not every pool is a default", |e| {
             break_one(
                 &mut e.edge,
@@ -564,6 +588,7 @@ fn the_estate_fits_together_and_each_break_is_found() {
         aws: Json::Null,
         gcp: Json::Null,
         edge: Json::Null,
+        witness: Json::Null,
     };
     assert!(topology::check(&nothing).len() > 15);
 }

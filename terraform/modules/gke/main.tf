@@ -47,6 +47,13 @@ resource "google_container_cluster" "this" {
     }
   }
 
+  # People and pods log in with their Google identity alone.
+  master_auth {
+    client_certificate_config {
+      issue_client_certificate = false
+    }
+  }
+
   release_channel {
     channel = var.release_channel
   }

@@ -58,6 +58,8 @@ pub struct Environment {
     pub outputs_file: bool,
     /// The backend's kind (`s3`, `gcs`, `local`), if one is declared.
     pub backend: Option<String>,
+    /// Whether a backend `s3` is no store of AWS's but one that speaks its language, such as R2.
+    pub backend_beside_aws: bool,
     /// Provider version constraints, by provider.
     pub providers: BTreeMap<String, Setting>,
     /// Resources of the environment and of its local modules.
@@ -343,6 +345,7 @@ impl Reader<'_> {
             for block in source.body.blocks_of("terraform") {
                 if let Some(backend) = block.body.blocks_of("backend").next() {
                     self.out.backend = backend.labels.first().cloned();
+                    self.out.backend_beside_aws = is_beside_aws(&backend.body);
                 }
                 self.read_providers(block, &source.name);
             }
@@ -581,6 +584,16 @@ fn through_variable(value: &Value, names: &Names) -> Option<Setting> {
         }
         _ => None,
     }
+}
+
+/// AWS has no region `auto` (R2's name for its own) and its endpoints end in its domain.
+fn is_beside_aws(backend: &Body) -> bool {
+    let text = |value: Option<&Value>| value.and_then(Value::as_text);
+    let value = |key: &str| backend.attribute(key).map(|attribute| &attribute.value);
+    let endpoint = text(value("endpoint"))
+        .or_else(|| text(value("endpoints").and_then(|endpoints| endpoints.at("s3"))));
+    text(value("region")).as_deref() == Some("auto")
+        || endpoint.is_some_and(|endpoint| !endpoint.contains("amazonaws.com"))
 }
 
 fn ignored_changes(resource: &Block) -> Vec<String> {

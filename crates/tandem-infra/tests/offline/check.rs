@@ -579,6 +579,33 @@ fn each_harm_to_the_corrected_installation_is_found() {
 }
 
 #[test]
+fn the_global_state_may_lie_in_a_store_that_speaks_s3_but_not_in_a_cloud() {
+    let http = "backend \"http\" {\n    address = \"https://state.example.net/global\"\n  }";
+    for (backend, fine) in [
+        ("backend \"s3\" {\n    region = \"auto\"\n  }", true),
+        (
+            "backend \"s3\" {\n    endpoints = { s3 = \"https://0123.r2.cloudflarestorage.com\" }\n  }",
+            true,
+        ),
+        (
+            "backend \"s3\" {\n    endpoint = \"https://s3.ap-northeast-2.amazonaws.com\"\n  }",
+            false,
+        ),
+        (
+            "backend \"s3\" {\n    region = \"ap-northeast-2\"\n  }",
+            false,
+        ),
+        ("backend \"gcs\" {\n    bucket = \"state\"\n  }", false),
+    ] {
+        let copy = Copy::of("corrected");
+        copy.replace("global/cloudflare-lb/main.tf", http, backend);
+        let report = check::run(&read(copy.root(), ""));
+        let found = report.findings().any(|finding| finding.id == "state-place");
+        assert_eq!(!found, fine, "{backend}");
+    }
+}
+
+#[test]
 fn the_json_is_versioned_and_complete() {
     let estate = read(&fixture("guide"), "");
     let report = check::run(&estate);

@@ -256,3 +256,34 @@ fn an_unknown_type_is_a_diagnostic() {
         "{reply:?}"
     );
 }
+
+#[test]
+fn what_was_made_can_be_imported_until_it_is_taken_away() {
+    let clerk = clerk("aws");
+    let kind = "aws_customer_gateway";
+    let given = json!({"bgp_asn": "65000", "type": "ipsec.1", "ip_address": "203.0.113.1"});
+    let config = complete(&clerk, kind, given);
+    let planned =
+        decode(plan(&clerk, kind, &Value::Nil, &config).planned.as_ref()).expect("readable");
+    let state = decode(apply(&clerk, kind, &planned).state.as_ref()).expect("readable");
+    let import = |id: &str| {
+        let request = wire::ImportRequest {
+            type_name: kind.into(),
+            id: id.into(),
+        };
+        let reply = clerk.call("ImportResourceState", &request.encode_to_vec());
+        wire::ImportReply::decode(&reply.expect("an answer")[..]).expect("a message")
+    };
+    let id = member(&state, "id").as_str().expect("text");
+    let found = import(id);
+    let found = decode(found.imported[0].state.as_ref()).expect("readable");
+    assert_eq!(found, state);
+    assert!(import("cgw-other").imported.is_empty());
+
+    let gone = clerk.call("ApplyResourceChange", &change(kind, &state, &Value::Nil));
+    assert!(gone.is_ok());
+    assert!(import(id).imported.is_empty() && !import(id).diagnostics.is_empty());
+    let deeds = clerk.deeds();
+    assert_eq!(deeds["created aws_customer_gateway"], 1);
+    assert_eq!(deeds["destroyed aws_customer_gateway"], 1);
+}

@@ -75,6 +75,22 @@ run "overlap_with_aws_is_refused" {
   expect_failures = [google_compute_network.this]
 }
 
+run "services_overlap_is_refused" {
+  command = plan
+  variables {
+    subnet_secondary_services_cidr = "10.30.16.0/20"
+  }
+  expect_failures = [google_compute_network.this]
+}
+
+run "private_services_overlap_is_refused" {
+  command = plan
+  variables {
+    private_services_cidr = "10.30.32.0/20"
+  }
+  expect_failures = [google_compute_network.this]
+}
+
 run "overlap_within_gcp_is_refused" {
   command = plan
   variables {

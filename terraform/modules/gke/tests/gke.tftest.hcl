@@ -38,6 +38,10 @@ run "shape" {
     error_message = "Pods and services use the network's ranges, with network policies."
   }
   assert {
+    condition     = google_container_cluster.this.master_auth[0].client_certificate_config[0].issue_client_certificate == false
+    error_message = "No client certificate, which would be a login that nobody can withdraw."
+  }
+  assert {
     condition     = google_container_cluster.this.release_channel[0].channel == "REGULAR" && google_container_cluster.this.workload_identity_config[0].workload_pool == "example.svc.id.goog" && google_container_cluster.this.deletion_protection && google_container_cluster.this.resource_labels["project"] == "crm"
     error_message = "Release channel, workload identity, protection and labels."
   }

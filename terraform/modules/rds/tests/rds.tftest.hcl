@@ -118,7 +118,7 @@ run "given_password_and_copy" {
     error_message = "Only AWS Backup takes the role."
   }
   assert {
-    condition     = alltrue([for r in [aws_iam_role.backup["this"], aws_iam_role.monitoring] : jsondecode(r.assume_role_policy).Version == "2012-10-17" && jsondecode(r.assume_role_policy).Statement[0].Effect == "Allow" && jsondecode(r.assume_role_policy).Statement[0].Action == "sts:AssumeRole"]) && one([for r in aws_backup_plan.this["this"].rule : r.rule_name]) == "daily-copy" && aws_backup_plan.this["this"].name == "crm-dr-copy" && aws_backup_selection.this["this"].name == "crm-dr" && aws_backup_vault.this["this"].name == "crm-dr"
+    condition     = alltrue([for r in [aws_iam_role.backup["this"], aws_iam_role.monitoring] : jsondecode(r.assume_role_policy).Version == "2012-10-17" && jsondecode(r.assume_role_policy).Statement[0].Effect == "Allow" && jsondecode(r.assume_role_policy).Statement[0].Action == "sts:AssumeRole"]) && one([for r in aws_backup_plan.this["this"].rule : r.rule_name]) == "daily-copy" && aws_backup_plan.this["this"].name == "crm-dr-copy" && aws_backup_selection.this["this"].name == "crm-dr" && aws_backup_vault.this["this"].name == "crm-dr" && aws_iam_role.backup["this"].name == "crm-dr-backup"
     error_message = "Whole policies, readable names."
   }
 }

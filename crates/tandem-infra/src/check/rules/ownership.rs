@@ -96,7 +96,7 @@ fn state(estate: &Estate) -> Outcome {
                 );
                 continue;
             }
-            Some("s3") if name == "global" => "AWS",
+            Some("s3") if name == "global" && !environment.backend_beside_aws => "AWS",
             Some("gcs") if name == "global" => "GCP",
             Some(_) => continue,
         };
