@@ -134,7 +134,7 @@ async fn replaces_only_what_was_read(store: &dyn Store) {
 async fn tells_that_a_key_was_changed(store: &dyn Store) {
     const LONG: Duration = Duration::from_secs(10);
     let key = "/tandem/test/watched";
-    let first = store.put(key, "one").await.unwrap();
+    let first = store.put(key, "one").await.expect("a store");
     let (told, written) = tokio::join!(store.wait_for_change(key, first, LONG), async {
         tokio::task::yield_now().await;
         store.put(key, "two").await
@@ -142,8 +142,11 @@ async fn tells_that_a_key_was_changed(store: &dyn Store) {
     assert_eq!(told, Ok(true));
     // Also what was changed before the question, and nothing else.
     assert_eq!(store.wait_for_change(key, first, LONG).await, Ok(true));
-    let last = written.unwrap();
-    store.put("/tandem/test/unwatched", "x").await.unwrap();
+    let last = written.expect("a store");
+    store
+        .put("/tandem/test/unwatched", "x")
+        .await
+        .expect("a store");
     let quiet = store.wait_for_change(key, last, Duration::from_millis(50));
     assert_eq!(quiet.await, Ok(false));
 }

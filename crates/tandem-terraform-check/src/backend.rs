@@ -88,7 +88,7 @@ fn lacking(kind: &Kind, body: &Body) -> Vec<String> {
     let mut found: Vec<String> = lost
         .map(|name| format!("backend {} says no {name}", kind.name))
         .collect();
-    if !kind.locks.is_empty() && !kind.locks.iter().any(|name| has(name)) {
+    if !kind.locks.is_empty() && !kind.locks.iter().any(has) {
         found.push(format!("backend {} has no lock", kind.name));
     }
     found

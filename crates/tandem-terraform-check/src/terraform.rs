@@ -233,7 +233,7 @@ mod tests {
         let mut file = tempfile::tempfile().expect("a file");
         write!(file, "  run \"a\"... pass\n  run \"b\"... ").expect("written");
         assert!(!has_printed(&file, TEST_FAILED));
-        write!(file, "fail\n").expect("written");
+        writeln!(file, "fail").expect("written");
         assert!(has_printed(&file, TEST_FAILED));
     }
 }
