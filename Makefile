@@ -15,7 +15,7 @@ BENCH_FLAGS ?=
 
 BINARIES := -p tandem -p tandem-gate -p tandem-edge -p crm
 
-.PHONY: help setup build demo test test-terraform sim sim-long model fmt lint bench bench-failover bench-authority bench-postgres bench-verify bench-terraform clean
+.PHONY: help setup build demo test test-terraform test-estate sim sim-long model fmt lint bench bench-failover bench-authority bench-postgres bench-verify bench-terraform clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -38,8 +38,11 @@ test-terraform: ## Infrastructure code: every module and environment, all settin
 	@scripts/setup-terraform 1.15.5
 	cargo build --workspace --bin terraform-check
 	@target/debug/terraform-check check --versions
-	WHOLE_ESTATE=1 TERRAFORM=$$(command -v terraform || ls -d $(CURDIR)/target/terraform/1.11.4/terraform) cargo test --workspace --test estate -- --nocapture
 	@scripts/terraform-policy
+
+test-estate: ## The six phases over the real environments, killed twenty times and resumed; takes its time
+	@scripts/setup-terraform
+	WHOLE_ESTATE=1 TERRAFORM=$$(command -v terraform || ls -d $(CURDIR)/target/terraform/1.11.4/terraform) cargo test --workspace --test estate -- --nocapture
 
 sim: ## Simulated incidents: 200,000 seeds, every invariant after every event
 	cargo run -q --release -p tandem-sim -- --seeds 0..200000
