@@ -46,7 +46,8 @@ pub trait Database: Send + Sync {
     /// Lets no application write pass from now on, unless a newer epoch than `epoch` is armed.
     async fn close_guard(&self, epoch: Epoch) -> Result<(), DatabaseError>;
 
-    /// Ends every session of the application role; zero when there was none left.
+    /// Ends every session of the application role that is in a transaction; zero when there was none
+    /// left.
     async fn end_sessions(&self) -> Result<u64, DatabaseError>;
 
     /// The end of the *other* site's log, read there: nothing is changed.

@@ -126,7 +126,8 @@ impl Right {
                     if changed {
                         self.read().await;
                     }
-                    hint = self.hint(HINT_REST);
+                    let news = hint.after != self.revision();
+                    hint = self.hint(if news { Duration::ZERO } else { HINT_REST });
                 }
             }
             if hint.after != self.revision() {

@@ -260,7 +260,12 @@ async fn ask_for_ever(keeper: Arc<Keeper>, number: usize, agent: AgentAt, every:
         let question = format!("/v1/remaining?wait_ms={wait_ms}&known={known}");
         let fault = match agent.peer.ask::<Remaining>(&question).await {
             Ok(answer) => {
-                known = answer.gist();
+                let gist = answer.gist();
+                if gist != known {
+                    // The next change may follow at once.
+                    ticks.reset_immediately();
+                }
+                known = gist;
                 fault(keeper.handle_answer(number, asked, &answer)).map(str::to_owned)
             }
             Err(error) => Some(chain(&error)),

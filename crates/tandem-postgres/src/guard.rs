@@ -57,7 +57,7 @@ const LEASE: &str = "SELECT epoch, closed FROM tandem_local.lease WHERE site = $
 /// Where a state is not to be seen, the session is ended too.
 const TERMINATE: &str = "
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-     WHERE usename = $1::text::name AND datname = current_database() AND state IS DISTINCT FROM 'idle'";
+     WHERE usename = $1::text::name AND datname = current_database() AND (state = 'idle' AND xact_start IS NULL) IS NOT TRUE";
 
 /// The line that an administrator types on the day when nothing of Tandem runs: applications may
 /// write at `site` for `life`, or until PostgreSQL restarts.

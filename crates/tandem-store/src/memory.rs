@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tandem_core::model::SiteId;
+use tokio::time::{sleep, timeout};
 
 use crate::{Beside, Change, Entry, PREFIX_ENTRIES_MAX, Store, StoreError, Versioned};
 
@@ -91,6 +92,17 @@ impl Memory {
 
     /// Carries out `work` under this view's faults.
     async fn carry_out<T>(&self, work: impl FnOnce(&mut Data) -> T) -> Result<T, StoreError> {
+        self.reach().await?;
+        let answer = work(&mut self.data());
+        if self.loses_reply() {
+            Err(StoreError::Unknown)
+        } else {
+            Ok(answer)
+        }
+    }
+
+    /// As far as the question comes; nothing is carried out yet.
+    async fn reach(&self) -> Result<(), StoreError> {
         let (unreachable, delay) = {
             let faults = self.faults.lock().expect("no holder panics");
             (faults.unreachable, faults.delay)
@@ -99,14 +111,9 @@ impl Memory {
             return Err(StoreError::Unreachable);
         }
         if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+            sleep(delay).await;
         }
-        let answer = work(&mut self.data());
-        if self.loses_reply() {
-            Err(StoreError::Unknown)
-        } else {
-            Ok(answer)
-        }
+        Ok(())
     }
 
     fn loses_reply(&self) -> bool {
@@ -208,6 +215,7 @@ impl Store for Memory {
         self.carry_out(|data| data.write(key, value)).await
     }
 
+    /// Lost replies are ordered for calls that carry something out; a hint is none.
     async fn wait_for_change(
         &self,
         key: &str,
@@ -215,20 +223,17 @@ impl Store for Memory {
         bound: Duration,
     ) -> Result<bool, StoreError> {
         const LOOK_AGAIN: Duration = Duration::from_millis(5);
-        let deadline = tokio::time::Instant::now() + bound;
-        loop {
-            let newer = |data: &mut Data| {
-                let found = data.keys.get(key);
-                found.is_some_and(|found| found.mod_revision > after)
-            };
-            if self.carry_out(newer).await? {
-                return Ok(true);
+        let changed = async {
+            loop {
+                self.reach().await?;
+                let found = self.data().keys.get(key).map(|found| found.mod_revision);
+                if found.is_some_and(|revision| revision > after) {
+                    return Ok(true);
+                }
+                sleep(LOOK_AGAIN).await;
             }
-            if tokio::time::Instant::now() >= deadline {
-                return Ok(false);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        };
+        timeout(bound, changed).await.unwrap_or(Ok(false))
     }
 
     async fn leader(&self) -> Result<Option<SiteId>, StoreError> {

@@ -1,8 +1,9 @@
 //! What a drill does to two clouds, and what it looks at when the load has ended.
 //!
-//! Intuition: an axe (kill, cut, freeze), a named person (switch over, fail over, reinstate, change
-//! the schema), the application, and a database's own administrator (SQL past every gate). A step of a person ends in a word, which
-//! stands in the evidence with its times; a fault only has times.
+//! Intuition: an axe (kill, cut, freeze), a named person (switch over, fail over, reinstate,
+//! change the schema), the application, and a database's own administrator (SQL past every gate).
+//! A step of a person ends in a word, which stands in the evidence with its times; a fault only
+//! has times.
 //! Invariant: whether a step may touch clients is said here, once; a planned move may not.
 //! Refused: a scripting language. A drill that needs a loop is a test, not an experiment.
 

@@ -16,6 +16,7 @@ mod replica;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -24,7 +25,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::authority::{Authority, Exposure, ExposureWatch, Phase, Record, Refusal};
+use crate::authority::{Authority, ExposureWatch, Record, Refusal};
 use crate::config::{Mode, Policy};
 use crate::database::{DatabaseSeen, Extent, SubscriptionSeen};
 use crate::model::{Epoch, Lsn, Mono, Name, SiteId};
@@ -36,6 +37,7 @@ pub use intent::{
 pub use matrix::Class;
 pub use reason::{Language, Reason};
 pub use rules::{Rule, SafetyRule};
+pub use told::{Told, remaining};
 
 /// Where this agent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -583,71 +585,6 @@ impl<'a> Context<'a> {
             record,
             purpose,
         }
-    }
-}
-
-/// Until when this site's gates may serve write sessions: authority, and the exposure
-/// bound unless the record says that the primary goes on without its peer.
-///
-/// Zero until the guard was armed for the present epoch, since a gate that opens earlier
-/// would only hand out the guard's refusals.
-pub fn serve_until(
-    policy: &Policy,
-    authority: &Authority,
-    exposure: &ExposureWatch,
-) -> Option<Mono> {
-    let held = authority.open_until()?;
-    match authority.exposure()? {
-        Exposure::Unbounded => Some(held),
-        Exposure::Bounded | Exposure::Returning => {
-            let epoch = authority.present()?.0.epoch;
-            if off!(ServeBeyondBound) {
-                return Some(held);
-            }
-            let bound = exposure.deadline(policy.exposure.bound());
-            bound
-                .filter(|_| exposure.epoch() == epoch)
-                .map(|bound| held.min(bound))
-        }
-    }
-}
-
-/// What a gate is told of the right to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// How long write sessions may go on at this site; zero = not at all.
-    pub left: Duration,
-    /// The site that may write, if one is open.
-    pub writer: Option<SiteId>,
-    /// Whether that right is known as fresh.
-    pub fresh: bool,
-    /// Whether that site's database answers, as far as its agents say.
-    pub works: bool,
-}
-
-/// What a gate is told: the remaining time at this site, and who may write.
-pub fn remaining(policy: &Policy, seen: &Seen<'_>, now: Mono) -> Told {
-    let Some((record, _)) = seen.authority.present() else {
-        return Told {
-            left: Duration::ZERO,
-            writer: None,
-            fresh: false,
-            works: true,
-        };
-    };
-    let writer = (record.phase == Phase::Open).then_some(record.site);
-    let renewed =
-        seen.authority.is_fresh(now) && seen.authority.expiry_left() != Some(Duration::ZERO);
-    // Without the store: the holder's own deadline, or its question that this site answered.
-    let promised = seen.authority.open_until().is_some_and(|held| now < held)
-        || !seen.authority.promise_left(now).is_zero();
-    let armed = seen.done.armed.filter(|(epoch, _)| *epoch == record.epoch);
-    let until = serve_until(policy, seen.authority, seen.exposure).filter(|_| armed.is_some());
-    Told {
-        left: until.map_or(Duration::ZERO, |until| now.until(until)),
-        writer,
-        fresh: writer.is_some() && (renewed || promised),
-        works: !matrix::database_is_away(policy, seen, record.site, now),
     }
 }
 

@@ -242,7 +242,7 @@ fn keep(context: &Context<'_>, draft: &mut Draft) -> Reason {
     };
     collect_if_due(context, draft);
     beat_if_due(context, draft);
-    let until = super::serve_until(context.policy, seen.authority, seen.exposure);
+    let until = super::told::serve_until(context.policy, seen.authority, seen.exposure);
     arm_if_due(context, until, draft);
     if seen.database_now(*now).is_none() {
         return Reason::DatabaseUnreachable { epoch };

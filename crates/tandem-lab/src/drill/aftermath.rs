@@ -11,7 +11,7 @@ use tokio_postgres::{Config, NoTls};
 
 use super::client::Mark;
 use super::command::{LIST, own_command, words};
-use super::databases::{failed, open};
+use super::databases::{failed, open, refused_by_guard};
 use super::observe::{Sighting, Watching};
 use super::progress::{Progress, Tell};
 use super::stage::Stage;
@@ -95,9 +95,9 @@ async fn one(
         Aftermath::ExpectFenced { site } => fenced(stage, *site).await?,
         Aftermath::ExpectRefusedDirect { site } => {
             let doors = vec![(format!("PostgreSQL of {site}"), stage.direct(*site))];
-            refused(doors).await
+            refused(doors, true).await
         }
-        Aftermath::ExpectRefusedAtGate { site } => refused(stage.peer_doors(*site)).await,
+        Aftermath::ExpectRefusedAtGate { site } => refused(stage.peer_doors(*site), false).await,
         Aftermath::ExpectForwarded { site, to } => forwarded(stage, *site, *to).await,
         Aftermath::FindMissing { site } => {
             find_missing(stage, *site, writer, mark, observed).await?
@@ -227,8 +227,8 @@ async fn store_refused(stage: &Stage) -> (bool, String) {
 }
 
 /// Every door must answer an application's write with an error of its own: a
-/// door that hangs or is closed has refused nobody.
-async fn refused(doors: Vec<(String, Config)>) -> (bool, String) {
+/// door that hangs or is closed has refused nobody. A database must say that its guard refused.
+async fn refused(doors: Vec<(String, Config)>, guarded: bool) -> (bool, String) {
     let mut all = true;
     let mut told = Vec::new();
     for (name, config) in doors {
@@ -237,7 +237,7 @@ async fn refused(doors: Vec<(String, Config)>) -> (bool, String) {
                 false,
                 format!("took the write as {}", origin.unwrap_or_default()),
             ),
-            Err(Refusal::Said { code, message }) => (true, format!("{code}: {message}")),
+            Err(Refusal::Said { by_guard, said }) => (by_guard || !guarded, said),
             Err(Refusal::Silent(detail)) => (false, detail),
         };
         all &= held;
@@ -248,7 +248,7 @@ async fn refused(doors: Vec<(String, Config)>) -> (bool, String) {
 
 enum Refusal {
     /// The server answered with an error.
-    Said { code: String, message: String },
+    Said { by_guard: bool, said: String },
     /// It said nothing that a client could act on.
     Silent(String),
 }
@@ -256,9 +256,9 @@ enum Refusal {
 impl From<tokio_postgres::Error> for Refusal {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(said) => Self::Said {
-                code: said.code().code().to_owned(),
-                message: said.message().to_owned(),
+            Some(answer) => Self::Said {
+                by_guard: refused_by_guard(answer),
+                said: format!("{}: {}", answer.code().code(), answer.message()),
             },
             None => Self::Silent(error.to_string()),
         }
@@ -305,7 +305,7 @@ async fn until_forwarded(config: &Config, to: SiteId) -> (bool, String) {
                 let by = origin.parse::<Origin>().ok().map(|origin| origin.site);
                 return (by == Some(to), format!("written by {origin}"));
             }
-            Err(Refusal::Said { code, message }) => format!("{code}: {message}"),
+            Err(Refusal::Said { said, .. }) => said,
             Err(Refusal::Silent(detail)) => detail,
         };
         if clock::now().since(begun) > SETTLED {

@@ -51,6 +51,11 @@ pub(super) fn words(output: &Output) -> String {
     format!("{out}\n{err}").trim().to_owned()
 }
 
+/// The same on one line.
+pub(super) fn on_one_line(output: &Output) -> String {
+    words(output).lines().collect::<Vec<_>>().join(" | ")
+}
+
 /// `tandem` beside the running program, which may be a test in `deps`.
 fn own_program() -> std::io::Result<PathBuf> {
     let own = std::env::current_exe()?;

@@ -1,8 +1,7 @@
 //! Kills an agent at a chosen moment of its own work, and starts it again.
 //!
-//! Its log is read as it grows, one look a millisecond: from the line to the kill passes less
-//! than the agent's next statement takes. Which statement is under way then is left to chance, as
-//! in a real crash; a series passes each line many times.
+//! Its log is looked at every millisecond. Which of its statements is under way when the kill
+//! arrives is left to chance, as in a real crash; a series passes each line many times.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tandem_core::drill::action::Wanted;
 use tandem_core::drill::observed::Told;
 use tandem_core::model::{Mono, SiteId};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::stage::Stage;
@@ -18,9 +18,6 @@ use super::{Error, clock};
 
 /// How long a direction may take to stream, a row to change, or half a transaction to arrive.
 const BOUND: Duration = Duration::from_secs(60);
-
-/// What the guard answers, and neither missing rights nor a missing table do.
-const GUARDED: SqlState = SqlState::READ_ONLY_SQL_TRANSACTION;
 
 /// Between two looks; a large transaction arrives within a second.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -107,7 +104,11 @@ pub(super) async fn as_application(
             said: format!("no answer within {} s", BOUND.as_secs()),
         };
     };
-    let by_guard = ended.as_ref().err().and_then(tokio_postgres::Error::code) == Some(&GUARDED);
+    let answer = ended
+        .as_ref()
+        .err()
+        .and_then(tokio_postgres::Error::as_db_error);
+    let by_guard = answer.is_some_and(refused_by_guard);
     let told = said(ended.map(|()| "done".to_owned()));
     match wanted {
         Wanted::Done => told,
@@ -116,6 +117,13 @@ pub(super) async fn as_application(
             ..told
         },
     }
+}
+
+/// Whether it was the guard: neither missing rights nor a missing table answer so, nor a session
+/// that was set to read only.
+pub(super) fn refused_by_guard(answer: &DbError) -> bool {
+    *answer.code() == SqlState::READ_ONLY_SQL_TRANSACTION
+        && answer.message().starts_with("tandem: site ")
 }
 
 fn said(ended: Result<String, tokio_postgres::Error>) -> Told {

@@ -13,7 +13,7 @@ use tandem_core::drill::observed::Told;
 use tandem_core::model::SiteId;
 
 use super::Error;
-use super::command::{LIST, own_command, words};
+use super::command::{LIST, on_one_line, own_command};
 use super::stage::Stage;
 
 /// How long the whole file may take: its locks are tried for during two minutes each.
@@ -79,22 +79,14 @@ fn judge_plan(output: &Output, first: SiteId) -> Told {
 
 fn judge_apply(planned: &str, output: &Output) -> Told {
     let as_expected = output.status.success();
-    let all = words(output);
     let said = match as_expected {
         true => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        false => all.lines().collect::<Vec<_>>().join(" | "),
+        false => on_one_line(output),
     };
     Told {
         as_expected,
         said: format!("{planned}; {said}"),
     }
-}
-
-fn on_one_line(output: &Output) -> String {
-    words(output)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tandem_core::drill::action::Wanted;
 use tandem_core::drill::observed::Told;
 
 use super::Error;
-use super::command::{own_command, words};
+use super::command::{on_one_line, own_command, words};
 use super::stage::Stage;
 
 /// How long a person watches a move, in seconds.
@@ -85,11 +85,10 @@ fn judge(errand: &Errand, output: &Output) -> Told {
         Wanted::Done if errand.wait => code == Some(DONE),
         Wanted::Done => matches!(code, Some(DONE | PARTIAL)),
     };
-    let all = words(output);
     let last = match as_expected {
         // The sentence that matters stands at the end of what went well, and in all of what did not.
-        true => all.lines().last().unwrap_or_default().to_owned(),
-        false => all.lines().collect::<Vec<_>>().join(" | "),
+        true => words(output).lines().last().unwrap_or_default().to_owned(),
+        false => on_one_line(output),
     };
     told_so(as_expected, last)
 }

@@ -36,12 +36,12 @@ const KEEP: &str = "
     VALUES ($1::bigint, $2::text, $3::text::pg_lsn, $4::text::pg_lsn, $5::bigint, $6::bigint, $7::text)
     ON CONFLICT DO NOTHING";
 const KEPT: &str = "
-    SELECT g.from_site, g.boundary::text, p.begun_at::text, coalesce(g.upto, g.boundary)::text, g.changes
-      FROM tandem_local.ledger g JOIN tandem_local.promotion p ON p.epoch = g.epoch
-     WHERE g.epoch = $1::bigint AND g.problem IS NULL FOR UPDATE OF g";
+    SELECT g.from_site, g.boundary::text, p.begun_at::text, g.transactions, g.changes
+      FROM tandem_local.ledger g JOIN tandem_local.promotion p ON p.epoch = g.epoch WHERE g.epoch = $1::bigint";
+/// A ledger that could not be read when it was due, or was erased, has something to show again.
 const GROW: &str = "
-    UPDATE tandem_local.ledger SET upto = $2::text::pg_lsn, transactions = transactions + $3::bigint,
-           changes = changes + $4::bigint WHERE epoch = $1::bigint";
+    UPDATE tandem_local.ledger SET upto = greatest(upto, $2::text::pg_lsn), transactions = transactions + $3::bigint,
+           changes = changes + $4::bigint, problem = NULL, erased_at = NULL, erased_by = NULL WHERE epoch = $1::bigint";
 const KEEP_CHANGES: &str = "
     INSERT INTO tandem_local.ledger_change (epoch, n, xid, commit_end, committed_at, class, change)
     SELECT $1::bigint, c.n, c.xid, c.commit_end, c.committed_at, c.class, c.change
@@ -86,8 +86,9 @@ pub async fn collect(config: &Config, site: SiteId) -> Result<Option<u64>, Error
     Ok(Some(lost as u64))
 }
 
-/// Adds what `tail` holds above the ledger of `epoch` at the survivor `site`: somebody wrote into
-/// the fenced server after its ledger was written. What stands in the ledger stays as it is.
+/// Adds to the ledger of `epoch` at the survivor `site` what `tail` holds beyond it: somebody wrote
+/// into the fenced server after its ledger was written, or it could not be read then. What stands
+/// in the ledger stays as it is.
 ///
 /// # Errors
 /// [`Error::Busy`] while an agent of the survivor collects; otherwise if a server does not answer.
@@ -99,25 +100,21 @@ pub(crate) async fn extend(
 ) -> Result<(), Error> {
     let lane = Lane::new(&Target::agent(config, site)?, site, LIMIT, Commit::Flushed);
     let session = alone(&lane).await?;
+    let row = session
+        .row("ledger", LIMIT, KEPT, &[&to_sql(epoch)])
+        .await?;
+    let due = due_of(epoch, row.get(0), row.get(1), row.get(2))?;
+    let (transactions, changes): (u64, u64) = (from_sql(row.get(3)), from_sql(row.get(4)));
+    // A change is judged by all changes of its key, also by those that are kept already.
+    let classes = classes(config, site, &due, &tail.lost).await?;
+    let lost = beyond(&tail.lost, transactions);
+    let classes = beyond(&classes, changes);
+    if lost.is_empty() {
+        return Ok(());
+    }
     let failed = |source| Error::query("ledger", source);
     let client = session.client();
     client.batch_execute("BEGIN").await.map_err(failed)?;
-    let rows = session
-        .rows("ledger", LIMIT, KEPT, &[&to_sql(epoch)])
-        .await?;
-    let Some(row) = rows.first() else {
-        return Ok(());
-    };
-    let due = due_of(epoch, row.get(0), row.get(1), row.get(2))?;
-    let kept_to = position(row.get(3))?;
-    let known: u64 = from_sql(row.get(4));
-    let above = tail
-        .lost
-        .iter()
-        .position(|lost| lost.commit_end > kept_to)
-        .unwrap_or(tail.lost.len());
-    let lost = &tail.lost[above..];
-    let classes = classes(config, site, &due, lost).await?;
     let grown: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [
         &to_sql(epoch),
         &tail.upto.to_string(),
@@ -125,13 +122,19 @@ pub(crate) async fn extend(
         &count(classes.len()),
     ];
     session.rows("ledger", LIMIT, GROW, &grown).await?;
-    keep_changes(&session, epoch, entries(known, lost, &classes)).await?;
+    keep_changes(&session, epoch, entries(changes, lost, classes)).await?;
     client.batch_execute("COMMIT").await.map_err(failed)?;
-    tracing::warn!(%epoch, from = %due.from, more = lost.len(), "the ledger was added to: somebody wrote after it");
+    tracing::warn!(%epoch, from = %due.from, more = lost.len(), "the ledger was added to");
     Ok(())
 }
 
-/// A session at the survivor that alone may write ledgers; it ends with the returned value.
+/// What follows the first `known` of `all`.
+fn beyond<T>(all: &[T], known: u64) -> &[T] {
+    let known = usize::try_from(known).unwrap_or(usize::MAX);
+    all.get(known..).unwrap_or_default()
+}
+
+/// A session at the survivor that alone may write ledgers, until `lane` is dropped.
 async fn alone(lane: &Lane) -> Result<Arc<Session>, Error> {
     let session = lane.session().await?;
     let sql = "SELECT pg_try_advisory_lock($1::bigint)";

@@ -2,7 +2,8 @@
 //!
 //! The survivor reads it out of the failed primary's log as soon as that server answers
 //! again, classifies every change, and keeps it in its own database, written in one
-//! transaction: a ledger that exists is whole, and stands outside the server it is about.
+//! transaction: a ledger that exists is whole, and stands outside the server it is about. What
+//! somebody writes into the fenced server later is added before the way back repairs anything.
 //!
 //! Invariant: no row of the failed primary is changed before its ledger is durable here.
 //! It may hold commits that were never acknowledged (in flight at the crash): being listed

@@ -15,6 +15,7 @@
 
 mod repair;
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use tandem_core::config::Config;
@@ -39,7 +40,7 @@ const OWN: &str = "
            (SELECT coalesce(max(p.epoch), 0) FROM tandem_local.promotion p)
       FROM tandem_local.lease l WHERE l.site = $1::text FOR UPDATE OF l";
 const SURVIVOR: &str = "
-    SELECT p.epoch, p.boundary::text, g.epoch IS NOT NULL, g.transactions, g.upto::text, g.problem,
+    SELECT p.epoch, p.boundary::text, g.epoch IS NOT NULL, g.transactions, g.problem,
            (SELECT k.wal_status FROM pg_replication_slots k WHERE k.slot_name = $2::text AND k.database = current_database())
       FROM tandem_local.promotion p LEFT JOIN tandem_local.ledger g ON g.epoch = p.epoch
      WHERE p.from_site = $1::text AND p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL ORDER BY p.epoch DESC LIMIT 1";
@@ -75,16 +76,6 @@ struct Survivor {
 }
 
 impl Survivor {
-    /// The ledger holds exactly this tail.
-    fn keeps(&self, tail: &Tail) -> bool {
-        let last = tail.lost.last();
-        let last = last.map_or(self.boundary, |lost| lost.commit_end);
-        self.ledger.as_ref().is_some_and(|kept| {
-            let whole = kept.transactions == tail.lost.len() as u64;
-            whole && kept.upto.is_some_and(|upto| upto >= last)
-        })
-    }
-
     /// The ledger says why the tail could not be read.
     fn noted(&self) -> bool {
         let kept = self.ledger.as_ref();
@@ -94,7 +85,6 @@ impl Survivor {
 
 struct Kept {
     transactions: u64,
-    upto: Option<Lsn>,
     problem: Option<String>,
 }
 
@@ -233,10 +223,10 @@ impl WayBack<'_> {
         (epoch, extent): (Epoch, Extent),
     ) -> Result<(), Error> {
         let names = &self.database.names;
-        if survivor.ledger.is_none() {
+        let Some(kept) = &survivor.ledger else {
             let epoch = survivor.epoch;
             return Err(Error::LedgerMissing { epoch, lost: 0 });
-        }
+        };
         let tail = tail::read(self.config, names.site, survivor.boundary).await;
         let tail = match (tail, extent) {
             // What cannot be read any more was noted in the ledger as such.
@@ -252,8 +242,14 @@ impl WayBack<'_> {
             (tail, _) => tail?,
         };
         let lost = tail.lost.len() as u64;
-        if !survivor.keeps(&tail) {
-            self.add_to_ledger(survivor, &tail).await?;
+        match kept.transactions.cmp(&lost) {
+            Ordering::Less => self.add_to_ledger(survivor, &tail).await?,
+            Ordering::Greater if extent != Extent::Copy => {
+                return Err(copy_needed(
+                    "this server holds less than its ledger: it was restored, or lost some of its log",
+                ));
+            }
+            _ => {}
         }
         if lost == 0 || extent == Extent::Copy {
             return Ok(());
@@ -267,8 +263,8 @@ impl WayBack<'_> {
         self.repair(survivor.epoch, epoch, &tail.lost).await
     }
 
-    /// Somebody wrote into this server after its ledger was written; nothing is repaired before
-    /// that stands in the ledger too.
+    /// Somebody wrote into this server after its ledger was written, or it could not be read then;
+    /// nothing is repaired before all of it stands there.
     async fn add_to_ledger(&self, survivor: &Survivor, tail: &Tail) -> Result<(), Error> {
         let names = &self.database.names;
         let epoch = survivor.epoch;
@@ -276,9 +272,9 @@ impl WayBack<'_> {
         let other = self.other()?;
         let now = self::survivor(&other, names.site, &names.source_slot).await?;
         let lost = tail.lost.len() as u64;
-        match now.epoch == epoch && now.keeps(tail) {
-            true => Ok(()),
-            false => Err(Error::LedgerMissing { epoch, lost }),
+        match now.ledger {
+            Some(kept) if now.epoch == epoch && kept.transactions == lost => Ok(()),
+            _ => Err(Error::LedgerMissing { epoch, lost }),
         }
     }
 
@@ -378,22 +374,17 @@ async fn survivor(other: &Lane, site: SiteId, slot: &str) -> Result<Survivor, Er
             text,
         })
     };
-    let (kept, upto): (bool, Option<String>) = (row.get(2), row.get(4));
-    let ledger = match kept {
-        true => Some(Kept {
-            transactions: from_sql(row.get(3)),
-            upto: upto.map(position).transpose()?,
-            problem: row.get(5),
-        }),
-        false => None,
-    };
-    if let Some(problem) = ledger.as_ref().and_then(|kept| kept.problem.as_deref()) {
+    let kept = row.get::<_, bool>(2).then(|| Kept {
+        transactions: from_sql(row.get(3)),
+        problem: row.get(4),
+    });
+    if let Some(problem) = kept.as_ref().and_then(|kept| kept.problem.as_deref()) {
         tracing::warn!(problem, "the ledger could not be read when it was due");
     }
     Ok(Survivor {
         epoch: Epoch(from_sql(row.get(0))),
         boundary: position(row.get(1))?,
-        ledger,
-        slot: row.get(6),
+        ledger: kept,
+        slot: row.get(5),
     })
 }

@@ -70,6 +70,7 @@ pub(super) fn program() -> Program {
         drills,
         rules,
         with_peer: false,
+        with_promotions: false,
     }
 }
 

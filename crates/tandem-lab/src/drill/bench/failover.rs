@@ -22,6 +22,7 @@ pub(super) fn program() -> Program {
         drills: DRILLS.map(|drill| (drill, Often::Always)).to_vec(),
         rules: RULES.to_vec(),
         with_peer: true,
+        with_promotions: false,
     }
 }
 

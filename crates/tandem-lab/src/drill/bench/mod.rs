@@ -48,7 +48,7 @@ pub enum Subject {
 enum Often {
     Always,
     Quarter,
-    /// Every moment of the drill's crash once.
+    /// Every moment of the drill's crash once, however few runs were asked for.
     EachMoment,
 }
 
@@ -57,7 +57,7 @@ impl Often {
         match self {
             Self::Always => asked,
             Self::Quarter => asked.div_ceil(4),
-            Self::EachMoment => asked.min(drill.moments()),
+            Self::EachMoment => drill.moments(),
         }
     }
 }
@@ -68,6 +68,8 @@ struct Program {
     drills: Vec<(&'static str, Often)>,
     rules: Vec<rows::Rule>,
     with_peer: bool,
+    /// Whether the SQL of takeovers is judged: not where drills freeze databases and agents.
+    with_promotions: bool,
 }
 
 impl Program {
@@ -178,13 +180,17 @@ pub async fn run(wish: &Wish, tell: Tell<'_>, stop: &Stop) -> Result<Bench, Erro
     let reports = result?;
     closed?;
     let measured = peer.map_or(Ok(Vec::new()), |peer| peer.results())?;
+    let mut rows = rows::of(&program.rules, &reports, &measured);
+    if program.with_promotions {
+        rows.extend(rows::promotions(&reports));
+    }
     Ok(Bench {
         bench: program.name.to_owned(),
         commit,
         dirty,
         started,
         machine,
-        rows: rows::of(&program.rules, &reports, &measured),
+        rows,
     })
 }
 

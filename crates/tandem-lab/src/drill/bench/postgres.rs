@@ -107,6 +107,7 @@ pub(super) fn program() -> Program {
             .collect(),
         drills,
         with_peer: false,
+        with_promotions: true,
     }
 }
 

@@ -63,7 +63,6 @@ pub(super) fn of(rules: &[Rule], reports: &[Report], peer: &[Measured]) -> Vec<R
         .iter()
         .filter_map(|rule| row(rule, reports, peer))
         .collect();
-    rows.extend(promotions(reports));
     rows.extend(passed(reports));
     rows.extend(peer_rows(peer));
     rows
@@ -121,7 +120,7 @@ fn summary(
 }
 
 /// The SQL of every takeover of all runs, if the agents' journals tell of any.
-fn promotions(reports: &[Report]) -> Option<Row> {
+pub(super) fn promotions(reports: &[Report]) -> Option<Row> {
     let journals = reports.iter().map(|report| &report.journal);
     let all: Vec<f64> = journals
         .flat_map(|journal| promotion::seconds(journal))
