@@ -140,6 +140,10 @@ impl Worker {
                 *epoch
             }
             Action::Collect => self.database.collect().await.map(|()| known)?,
+            Action::EraseLedger { epoch } => {
+                self.database.erase_ledger(*epoch).await?;
+                *epoch
+            }
             Action::StopReceiving => self.database.stop_receiving().await.map(|()| known)?,
             Action::Write { .. }
             | Action::LeadAtWitness
@@ -197,6 +201,7 @@ fn name(action: &Action) -> &'static str {
         Action::StopReceiving => "stop receiving",
         Action::Reinstate { .. } => "make this site a replica again",
         Action::Collect => "write the ledger of lost writes",
+        Action::EraseLedger { .. } => "erase the rows of an old ledger",
         Action::Prepare { .. } => "prepare the database for opening",
         Action::ArmGuard { .. } => "arm the guard",
         Action::CloseGuard { .. } => "close the guard",

@@ -66,6 +66,9 @@ pub trait Database: Send + Sync {
     /// Keeps what the other site had acknowledged and this one never got, if that is due.
     async fn collect(&self) -> Result<(), DatabaseError>;
 
+    /// Removes the rows of the ledger `epoch`, which was kept for as long as it may be.
+    async fn erase_ledger(&self, epoch: Epoch) -> Result<(), DatabaseError>;
+
     /// Everything that must stand before this site opens in `epoch` in place of `from`.
     async fn prepare(&self, epoch: Epoch, from: SiteId) -> Result<(), DatabaseError>;
 }
@@ -148,6 +151,12 @@ impl Database for Postgres {
 
     async fn collect(&self) -> Result<(), DatabaseError> {
         tandem_postgres::ledger::collect(&self.config, self.site).await?;
+        Ok(())
+    }
+
+    async fn erase_ledger(&self, epoch: Epoch) -> Result<(), DatabaseError> {
+        let by = format!("{}, after database.ledger_keep_days", self.holder);
+        tandem_postgres::ledger::erase(&self.config, self.site, epoch, &by).await?;
         Ok(())
     }
 

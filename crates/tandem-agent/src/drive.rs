@@ -100,7 +100,7 @@ impl Drive {
                     self.turn_relay(&action).await;
                     patient.push(action);
                 }
-                Action::Collect => patient.push(action),
+                Action::Collect | Action::EraseLedger { .. } => patient.push(action),
                 Action::LeadAtWitness => self.hands.lead.keep(),
                 Action::EndSessions { .. } | Action::Barrier { .. } => long.push(action),
                 Action::AskPromises { epoch } => self.hands.asker.ask(epoch),

@@ -261,6 +261,19 @@ async fn a_requested_switchover_moves_the_right() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_was_kept_long_enough_is_erased_where_it_stands() {
+    let mut world = initialised().await;
+    for agent in ["aws-1", "gcp-1", "witness-1"] {
+        world.start(agent, world.store.view()).await;
+    }
+    world.until("aws-1", may_write).await;
+    world.gcp.expire_ledger(Epoch(1));
+    let erased = "erase ledger 1".to_owned();
+    eventually(async || world.gcp.log().contains(&erased)).await;
+    assert!(!world.aws.log().contains(&erased));
+}
+
+#[tokio::test]
 async fn in_confirm_mode_a_named_person_approves() {
     let mut world = initialised().await;
     world.config.policy.mode = Mode::Confirm;

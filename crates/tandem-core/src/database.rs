@@ -39,6 +39,10 @@ pub struct DatabaseSeen {
     /// A promotion here whose ledger of lost writes is not written yet.
     #[serde(default)]
     pub ledger_due: Option<Epoch>,
+    /// The oldest ledger here whose rows were kept as long as they may be
+    /// (`database.ledger_keep_days`).
+    #[serde(default)]
+    pub ledger_expired: Option<Epoch>,
 }
 
 /// How far a reinstatement may change the rows of an old primary.

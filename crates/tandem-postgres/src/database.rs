@@ -26,6 +26,8 @@ pub struct Database {
     pub(crate) names: Names,
     pub(crate) schemas: Vec<String>,
     pub(crate) application_role: String,
+    /// Days that a ledger is kept; 0 = until a person erases it.
+    ledger_keep_days: i32,
     pub(crate) ttl: Duration,
     /// Short questions, each within the policy's call time-out.
     pub(crate) quick: Lane,
@@ -50,6 +52,7 @@ impl Database {
         Ok(Self {
             names: Names::of(config, site)?,
             schemas: config.database.schemas.clone(),
+            ledger_keep_days: i32::try_from(config.database.ledger_keep_days).unwrap_or(i32::MAX),
             application_role: config.database.application_role.clone(),
             ttl: config.policy.authority.ttl(),
             quick,
@@ -79,6 +82,7 @@ impl Database {
                     &names.subscription,
                     &names.slot,
                     &self.schemas,
+                    &self.ledger_keep_days,
                 ],
             )
             .await?;

@@ -68,6 +68,11 @@ impl Double {
         self.state().frozen = true;
     }
 
+    /// The ledger of `epoch` stands here, and its time is over.
+    pub(crate) fn expire_ledger(&self, epoch: Epoch) {
+        self.state().seen.ledger_expired = Some(epoch);
+    }
+
     fn note(&self, what: String) {
         let mut state = self.state();
         if state.log.last() != Some(&what) {
@@ -179,6 +184,13 @@ impl Database for Double {
         self.answer().await;
         self.state().seen.ledger_due = None;
         self.note("collect".into());
+        Ok(())
+    }
+
+    async fn erase_ledger(&self, epoch: Epoch) -> Result<(), DatabaseError> {
+        self.answer().await;
+        self.state().seen.ledger_expired = None;
+        self.note(format!("erase ledger {epoch}"));
         Ok(())
     }
 

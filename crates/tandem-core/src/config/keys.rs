@@ -211,6 +211,7 @@ pub static KEYS: &[Key] = &[
     key("database.publication", Kind::PgName, "Publication on the primary", "").or("\"crm_replication\""),
     key("database.slot", Kind::SlotName, "Logical slot on the primary", "PostgreSQL allows lowercase letters, digits and underscores only").or("\"crm_slot\""),
     key("database.subscription", Kind::PgName, "Subscription on the replica", "").or("\"crm_subscription\""),
+    key("database.ledger_keep_days", whole(0, 3_650), "Days after which the rows of a ledger are erased; 0 = when a person says so", "a ledger holds what customers typed, and data protection asks for an end; counted from its writing, looked at or not").or("0"),
     Key { path: "sites", kind: Kind::Sites, need: Need::Required, meaning: "The two sites that carry the service, by name (`[sites.aws]`, `[sites.gcp]`)", why: "exactly two: the third place is the witness" },
     key("sites.*.cloud", Kind::Header, "What `X-Cloud-Provider` says for this site", "clients and drills tell by it which cloud answered"),
     key("sites.*.store", Kind::Url, STORE, STORE_WHY),

@@ -243,6 +243,8 @@ pub struct Database {
     pub slot: String,
     /// Subscription on the replica.
     pub subscription: String,
+    /// Days after which the rows of a ledger are erased; 0 = when a person says so.
+    pub ledger_keep_days: u32,
 }
 
 /// One cloud's whole stack.

@@ -266,6 +266,11 @@ pub enum Action {
     },
     /// Keep what the other site had acknowledged and this one never got.
     Collect,
+    /// Remove the rows of a ledger that was kept for as long as it may be.
+    EraseLedger {
+        /// The ledger's name.
+        epoch: Epoch,
+    },
     /// Let application writes pass the in-database guard until `deadline`.
     ArmGuard {
         /// The epoch to arm for.
@@ -500,6 +505,7 @@ fn decide(
         record,
         revision,
     };
+    erase_expired_ledger(seen, now, draft);
     if record.site == seen.place.site {
         primary::decide(&context, draft)
     } else {
@@ -531,6 +537,14 @@ fn close_old_guard(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
     let guard = seen.database_now(now).and_then(|database| database.guard);
     if guard.is_some_and(|guard| guard.remaining_ms > 0 && guard.epoch < epoch) {
         draft.act(Action::CloseGuard { epoch });
+    }
+}
+
+/// A ledger stands where it was written, whichever site may write now.
+fn erase_expired_ledger(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
+    let database = seen.database_now(now);
+    if let Some(epoch) = database.and_then(|found| found.ledger_expired) {
+        draft.act(Action::EraseLedger { epoch });
     }
 }
 

@@ -313,6 +313,7 @@ fn database() -> Database {
         publication: "crm_replication".into(),
         slot: "crm_slot".into(),
         subscription: "crm_subscription".into(),
+        ledger_keep_days: 0,
     }
 }
 

@@ -38,10 +38,11 @@ const KEEP: &str = "
 const KEPT: &str = "
     SELECT g.from_site, g.boundary::text, p.begun_at::text, g.transactions, g.changes
       FROM tandem_local.ledger g JOIN tandem_local.promotion p ON p.epoch = g.epoch WHERE g.epoch = $1::bigint";
-/// A ledger that could not be read when it was due, or was erased, has something to show again.
+/// A ledger that could not be read when it was due, or was erased, has something to show again, and
+/// is kept as long as a new one.
 const GROW: &str = "
-    UPDATE tandem_local.ledger SET upto = greatest(upto, $2::text::pg_lsn), transactions = transactions + $3::bigint,
-           changes = changes + $4::bigint, problem = NULL, erased_at = NULL, erased_by = NULL WHERE epoch = $1::bigint";
+    UPDATE tandem_local.ledger SET collected_at = clock_timestamp(), upto = greatest(upto, $2::text::pg_lsn),
+           transactions = transactions + $3::bigint, changes = changes + $4::bigint, problem = NULL, erased_at = NULL, erased_by = NULL WHERE epoch = $1::bigint";
 const KEEP_CHANGES: &str = "
     INSERT INTO tandem_local.ledger_change (epoch, n, xid, commit_end, committed_at, class, change)
     SELECT $1::bigint, c.n, c.xid, c.commit_end, c.committed_at, c.class, c.change
@@ -135,7 +136,7 @@ fn beyond<T>(all: &[T], known: u64) -> &[T] {
 }
 
 /// A session at the survivor that alone may write ledgers, until `lane` is dropped.
-async fn alone(lane: &Lane) -> Result<Arc<Session>, Error> {
+pub(super) async fn alone(lane: &Lane) -> Result<Arc<Session>, Error> {
     let session = lane.session().await?;
     let sql = "SELECT pg_try_advisory_lock($1::bigint)";
     match session.row("lock", LIMIT, sql, &[&LOCK]).await?.get(0) {

@@ -9,6 +9,7 @@ use tandem_core::model::{Epoch, Lsn, SiteId};
 use tokio_postgres::types::Json;
 
 use super::classify::Class;
+use super::collect::alone;
 use crate::connect::Target;
 use crate::database::{from_sql, to_sql};
 use crate::error::Error;
@@ -147,15 +148,17 @@ impl Stored {
 /// none if there is no such ledger.
 ///
 /// # Errors
-/// If the database does not answer.
+/// [`Error::Busy`] while somebody adds to a ledger; otherwise if the database does not answer.
 pub async fn erase(
     config: &Config,
     site: SiteId,
     epoch: Epoch,
     by: &str,
 ) -> Result<Option<u64>, Error> {
-    let rows = lane(config, site)?
-        .rows("ledger", ERASE, &[&to_sql(epoch), &by])
+    let lane = lane(config, site)?;
+    let session = alone(&lane).await?;
+    let rows = session
+        .rows("ledger", LIMIT, ERASE, &[&to_sql(epoch), &by])
         .await?;
     Ok(rows.first().map(|row| from_sql(row.get(0))))
 }

@@ -56,4 +56,7 @@ SELECT jsonb_build_object(
     'ledger_due', (
         SELECT max(p.epoch) FROM tandem_local.promotion p
          WHERE p.boundary IS NOT NULL AND p.prepared_at IS NOT NULL AND p.from_site <> $1::text
-           AND NOT EXISTS (SELECT FROM tandem_local.ledger g WHERE g.epoch >= p.epoch)))
+           AND NOT EXISTS (SELECT FROM tandem_local.ledger g WHERE g.epoch >= p.epoch)),
+    'ledger_expired', (
+        SELECT min(g.epoch) FROM tandem_local.ledger g
+         WHERE g.erased_at IS NULL AND $6::int > 0 AND g.collected_at < clock_timestamp() - make_interval(days => $6::int)))

@@ -225,7 +225,14 @@ async fn the_ledger_is_the_difference_and_the_way_back_copies_nothing() {
     assert!(!seen.unfinished && seen.slot.is_none(), "{seen:?}");
     assert!(seen.subscription.is_some_and(|found| found.enabled));
 
-    // The word is kept until a person removes it.
+    // The rows are kept as long as the settings say, or until a person removes them.
+    let survivor = world.gcp.admin().await;
+    let aged =
+        "UPDATE tandem_local.ledger SET collected_at = collected_at - interval '30 days 1 hour'";
+    run(&survivor, aged).await;
+    for (days, due) in [(0, None), (30, Some(Epoch(2))), (31, None)] {
+        assert_eq!(ledger_expired(&world, days).await, due, "{days} days");
+    }
     let gone = ledger::erase(&world.config, site_id("gcp"), Epoch(2), "kim").await;
     assert_eq!(gone.expect("erased"), Some(listed[0].changes + 2));
     assert!(
@@ -234,6 +241,15 @@ async fn the_ledger_is_the_difference_and_the_way_back_copies_nothing() {
             .expect("a list")[0]
             .erased
     );
+    assert_eq!(ledger_expired(&world, 30).await, None);
+}
+
+/// What the survivor's agents see of a ledger that is kept for `days`.
+async fn ledger_expired(world: &World, days: u32) -> Option<Epoch> {
+    let mut config = world.config.clone();
+    config.database.ledger_keep_days = days;
+    let database = Database::new(&config, site_id("gcp")).expect("a site");
+    database.observe().await.expect("a look").ledger_expired
 }
 
 #[tokio::test]

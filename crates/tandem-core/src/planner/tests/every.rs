@@ -111,6 +111,7 @@ fn databases() -> Vec<Option<DatabaseSeen>> {
     let lossy = DatabaseSeen {
         lost: Some(7),
         ledger_due: Some(Epoch(1)),
+        ledger_expired: Some(Epoch(1)),
         ..database(None)
     };
     let mut copying = ready();
@@ -264,6 +265,10 @@ fn is_safe(scene: &Scene, action: &Action, report: &Report, plan: &Plan) -> bool
             !own && record.phase == Phase::Open && (asked || *extent == Extent::Attach)
         }
         Action::Collect => own && record.phase == Phase::Open,
+        Action::EraseLedger { epoch } => {
+            let database = scene.database.as_ref();
+            database.and_then(|found| found.seen.ledger_expired) == Some(*epoch)
+        }
         Action::StopReceiving | Action::AskOtherEnd | Action::LeadAtWitness => true,
     }
 }

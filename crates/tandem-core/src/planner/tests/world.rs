@@ -509,7 +509,7 @@ impl World {
                 self.agents[index].done.closed = Some(*epoch);
             }
             // Both sides of a way back: the simulator's business.
-            Action::Reinstate { .. } | Action::Collect => {}
+            Action::Reinstate { .. } | Action::Collect | Action::EraseLedger { .. } => {}
             Action::EndSessions { epoch } => {
                 let done = &mut self.agents[index].done;
                 done.emptied = Some(*epoch).filter(|_| done.closed == Some(*epoch));
