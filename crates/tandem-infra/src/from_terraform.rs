@@ -69,7 +69,8 @@ pub fn fill(base: &str, outputs: &Outputs, stated: &Stated) -> Result<Filled, St
     );
     let cloud_sql = needed(Root::Gcp, "cloud_sql_private_ip")?;
     let store = |root| {
-        wiring::text(outputs, root, "etcd_private_ip").map(|ip| format!("https://{ip}:2379"))
+        let port = wiring::text(outputs, root, "etcd_client_port").unwrap_or_else(|| "2379".into());
+        wiring::text(outputs, root, "etcd_private_ip").map(|ip| format!("https://{ip}:{port}"))
     };
     let texts = [
         ("cluster", stated.cluster.clone()),
@@ -238,7 +239,7 @@ mod tests {
             (
                 Root::Aws,
                 map(
-                    json!({"rds_endpoint": "crm.abc.rds.amazonaws.com", "rds_port": 5433, "etcd_private_ip": "10.30.10.9"}),
+                    json!({"rds_endpoint": "crm.abc.rds.amazonaws.com", "rds_port": 5433, "etcd_private_ip": "10.30.10.9", "etcd_client_port": 12379}),
                 ),
             ),
             (Root::Gcp, map(json!({"cloud_sql_private_ip": "10.23.0.3"}))),
@@ -279,6 +280,8 @@ mod tests {
                 .iter()
                 .any(|line| line.starts_with("sites.aws.agents[0].address"))
         );
+        let store = "sites.aws.store = \"https://10.30.10.9:12379\"".to_owned();
+        assert!(filled.filled.contains(&store), "{:?}", filled.filled);
         let lacking = fill(base, &Outputs::new(), &stated).unwrap_err();
         assert!(lacking.contains("--phase aws"), "{lacking}");
     }

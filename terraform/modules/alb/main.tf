@@ -24,7 +24,8 @@ resource "aws_lb" "this" {
 }
 
 resource "aws_lb_target_group" "application" {
-  name                 = "${var.name}-pods"
+  # Another port makes another group, beside the old one for a moment: two cannot have one name.
+  name                 = "${var.name}-${var.target_port}"
   vpc_id               = var.vpc_id
   target_type          = "ip"
   protocol             = "HTTP"

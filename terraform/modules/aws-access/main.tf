@@ -7,8 +7,9 @@ locals {
   places = toset(["application", "tandem", "database", "cache", "etcd", "alb"])
 
   outside = {
-    edge    = var.edge_cidrs
-    witness = var.witness_cidrs
+    edge     = var.edge_cidrs
+    witness  = var.witness_cidrs
+    gcp-etcd = concat(var.gcp_cidrs, var.gcp_etcd_cidrs)
   }
 
   # Flows into AWS, one entry for each source: a group of ours, or each range of a place outside.
@@ -17,7 +18,7 @@ locals {
   outside_rules = { for opening, flows in {
     for entry in flatten([
       for key, flow in var.flows : [
-        for cidr in(startswith(flow.from, "gcp-") ? var.gcp_cidrs : lookup(local.outside, flow.from, [])) : merge(flow, { cidr = cidr })
+        for cidr in lookup(local.outside, flow.from, startswith(flow.from, "gcp-") ? var.gcp_cidrs : []) : merge(flow, { cidr = cidr })
       ] if startswith(flow.to, "aws-") && !startswith(flow.from, "aws-")
     ]) : "${entry.to}_${entry.port}_${entry.cidr}" => entry...
   } : opening => merge(flows[0], { why = join(", ", distinct([for flow in flows : "${flow.from}: ${flow.why}"])) }) }

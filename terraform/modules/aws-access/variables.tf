@@ -35,6 +35,17 @@ variable "witness_cidrs" {
   }
 }
 
+variable "gcp_etcd_cidrs" {
+  description = "The public address of GCP's etcd member, as /32: members know each other by one address each, and the witness has no VPN."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = !contains(var.gcp_etcd_cidrs, "0.0.0.0/0")
+    error_message = "GCP's etcd member has an address of its own: name it as /32, not the whole internet."
+  }
+}
+
 variable "edge_cidrs" {
   description = "Where users come from: Cloudflare's published IPv4 ranges."
   type        = list(string)

@@ -10,12 +10,13 @@ locals {
     gcp-cache     = [var.private_services_cidr]
     google-probes = ["130.211.0.0/22", "35.191.0.0/16"]
     witness       = var.witness_cidrs
+    aws-etcd      = concat([var.aws_cidr], var.aws_etcd_cidrs)
   }
 
   tagged = ["gcp-application", "gcp-tandem", "gcp-etcd"]
   ingress = {
     for key, flow in var.flows : key => merge(flow, {
-      ranges = startswith(flow.from, "aws-") ? [var.aws_cidr] : lookup(local.sources, flow.from, var.node_cidrs)
+      ranges = lookup(local.sources, flow.from, startswith(flow.from, "aws-") ? [var.aws_cidr] : var.node_cidrs)
     }) if contains(local.tagged, flow.to)
   }
 

@@ -34,6 +34,17 @@ variable "aws_cidr" {
   type        = string
 }
 
+variable "aws_etcd_cidrs" {
+  description = "The public address of AWS's etcd member, as /32: members know each other by one address each, and the witness has no VPN."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = !contains(var.aws_etcd_cidrs, "0.0.0.0/0")
+    error_message = "AWS's etcd member has an address of its own: name it as /32, not the whole internet."
+  }
+}
+
 variable "witness_cidrs" {
   description = "Where the witness comes from; empty while there is none."
   type        = list(string)

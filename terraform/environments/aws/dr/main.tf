@@ -44,12 +44,13 @@ module "access_rules" {
   source = "../../../modules/aws-access"
   count  = var.create_access ? 1 : 0
 
-  name          = var.cluster_name
-  vpc_id        = local.vpc_id
-  flows         = module.access.flows
-  gcp_cidrs     = local.gcp_cidrs
-  witness_cidrs = var.witness_cidrs
-  tags          = local.tags
+  name           = var.cluster_name
+  vpc_id         = local.vpc_id
+  flows          = module.access.flows
+  gcp_cidrs      = local.gcp_cidrs
+  witness_cidrs  = var.witness_cidrs
+  gcp_etcd_cidrs = var.gcp_etcd_cidrs
+  tags           = local.tags
 }
 
 module "eks" {

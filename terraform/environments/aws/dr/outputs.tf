@@ -125,6 +125,11 @@ output "vpn_preshared_keys" {
   sensitive   = true
 }
 
+output "etcd_client_port" {
+  description = "Port on which this site's etcd member answers agents."
+  value       = module.access.ports.etcd_client
+}
+
 output "etcd_private_ip" {
   description = "Address of this site's etcd member inside the VPC."
   value       = one(module.etcd[*].private_ip)

@@ -53,6 +53,7 @@ module "access_rules" {
   private_services_cidr = var.private_services_cidr
   aws_cidr              = var.aws_vpc_cidr
   witness_cidrs         = var.witness_cidrs
+  aws_etcd_cidrs        = var.aws_etcd_cidrs
 }
 
 module "gke" {

@@ -107,6 +107,11 @@ output "nat_public_ips" {
   value       = compact([one(module.network[*].nat_public_ip)])
 }
 
+output "etcd_client_port" {
+  description = "Port on which this site's etcd member answers agents."
+  value       = module.access.ports.etcd_client
+}
+
 output "etcd_private_ip" {
   description = "Address of this site's etcd member inside the network."
   value       = one(module.etcd[*].private_ip)

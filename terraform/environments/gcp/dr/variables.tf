@@ -486,6 +486,12 @@ variable "witness_cidrs" {
   default     = []
 }
 
+variable "aws_etcd_cidrs" {
+  description = "Where AWS's etcd member comes from: output etcd_public_ip of aws/dr, as /32. Needed as soon as etcd_initial_cluster has public addresses."
+  type        = list(string)
+  default     = []
+}
+
 variable "enable_etcd" {
   description = "Make this site's etcd member."
   type        = bool

@@ -25,7 +25,7 @@ run "shape" {
     error_message = "TLS 1.2 or newer with the certificate, to the application."
   }
   assert {
-    condition     = aws_lb_target_group.application.target_type == "ip" && aws_lb_target_group.application.port == 8080 && aws_lb_target_group.application.protocol == "HTTP" && aws_lb_target_group.application.vpc_id == "vpc-1" && aws_lb_target_group.application.name == "crm-dr-pods" && aws_lb_target_group.application.deregistration_delay == "30"
+    condition     = aws_lb_target_group.application.target_type == "ip" && aws_lb_target_group.application.port == 8080 && aws_lb_target_group.application.protocol == "HTTP" && aws_lb_target_group.application.vpc_id == "vpc-1" && aws_lb_target_group.application.name == "crm-dr-8080" && aws_lb_target_group.application.deregistration_delay == "30"
     error_message = "Pods are targets by their addresses."
   }
   assert {

@@ -5,13 +5,16 @@ variables {
     a = { from = "aws-tandem", to = "aws-database", port = 5432, tls = "TLS", why = "gates" }
     b = { from = "gcp-tandem", to = "aws-database", port = 5432, tls = "TLS", why = "relay" }
     c = { from = "witness", to = "aws-etcd", port = 2380, tls = "mutual TLS", why = "consensus" }
+    g = { from = "gcp-etcd", to = "aws-etcd", port = 2380, tls = "mutual TLS", why = "consensus" }
+    h = { from = "gcp-tandem", to = "aws-etcd", port = 2379, tls = "mutual TLS", why = "agents" }
     d = { from = "edge", to = "aws-alb", port = 443, tls = "TLS", why = "users" }
     f = { from = "gcp-database", to = "aws-database", port = 5432, tls = "TLS", why = "subscription" }
     e = { from = "aws-tandem", to = "gcp-tandem", port = 8400, tls = "mutual TLS", why = "agents" }
   }
-  gcp_cidrs     = ["10.20.0.0/20", "10.21.0.0/16", "10.23.0.0/20"]
-  witness_cidrs = ["203.0.113.9/32"]
-  tags          = { project = "crm" }
+  gcp_cidrs      = ["10.20.0.0/20", "10.21.0.0/16", "10.23.0.0/20"]
+  gcp_etcd_cidrs = ["198.51.100.2/32"]
+  witness_cidrs  = ["203.0.113.9/32"]
+  tags           = { project = "crm" }
 }
 
 run "shape" {
@@ -28,8 +31,12 @@ run "shape" {
     error_message = "An opening that two flows need is made once; AWS refuses a second one."
   }
   assert {
-    condition     = [for r in aws_vpc_security_group_ingress_rule.outside : [r.cidr_ipv4, r.from_port, r.to_port, r.description] if r.security_group_id == output.security_group_ids["etcd"]] == [["203.0.113.9/32", 2380, 2380, "witness: consensus"]]
+    condition     = [for r in aws_vpc_security_group_ingress_rule.outside : [r.from_port, r.to_port, r.description] if r.cidr_ipv4 == "203.0.113.9/32" && r.security_group_id == output.security_group_ids["etcd"]] == [[2380, 2380, "witness: consensus"]]
     error_message = "etcd admits the witness by its address."
+  }
+  assert {
+    condition     = toset([for r in aws_vpc_security_group_ingress_rule.outside : r.cidr_ipv4 if r.from_port == 2380 && r.description == "gcp-etcd: consensus"]) == toset(concat(var.gcp_cidrs, ["198.51.100.2/32"])) && toset([for r in aws_vpc_security_group_ingress_rule.outside : r.cidr_ipv4 if r.from_port == 2379]) == toset(var.gcp_cidrs)
+    error_message = "GCP's member comes through the VPN or from its public address; everybody else of GCP through the VPN alone."
   }
   assert {
     condition     = length([for r in aws_vpc_security_group_ingress_rule.outside : r if r.security_group_id == output.security_group_ids["alb"]]) == 15 && !contains([for r in aws_vpc_security_group_ingress_rule.outside : r.cidr_ipv4], "0.0.0.0/0")
@@ -55,7 +62,7 @@ run "no_witness_yet" {
     witness_cidrs = []
   }
   assert {
-    condition     = length([for key, r in aws_vpc_security_group_ingress_rule.outside : r if startswith(key, "aws-etcd")]) == 0
+    condition     = length([for key, r in aws_vpc_security_group_ingress_rule.outside : r if startswith(r.description, "witness")]) == 0
     error_message = "Without a witness nothing is opened for it."
   }
 }
@@ -66,4 +73,12 @@ run "the_internet_is_no_witness" {
     witness_cidrs = ["0.0.0.0/0"]
   }
   expect_failures = [var.witness_cidrs]
+}
+
+run "the_internet_is_no_member" {
+  command = plan
+  variables {
+    gcp_etcd_cidrs = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.gcp_etcd_cidrs]
 }

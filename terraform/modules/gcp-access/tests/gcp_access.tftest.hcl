@@ -7,6 +7,7 @@ variables {
     gcp-database_gcp-tandem_8401       = { from = "gcp-database", to = "gcp-tandem", port = 8401, tls = "TLS", why = "relay" }
     google-probes_gcp-application_8080 = { from = "google-probes", to = "gcp-application", port = 8080, tls = "none", why = "users" }
     witness_gcp-etcd_2380              = { from = "witness", to = "gcp-etcd", port = 2380, tls = "mutual TLS", why = "consensus" }
+    aws-etcd_gcp-etcd_2380             = { from = "aws-etcd", to = "gcp-etcd", port = 2380, tls = "mutual TLS", why = "consensus" }
     gcp-tandem_gcp-database_5432       = { from = "gcp-tandem", to = "gcp-database", port = 5432, tls = "TLS", why = "gates" }
     gcp-tandem_gcp-cache_6378          = { from = "gcp-tandem", to = "gcp-cache", port = 6378, tls = "TLS", why = "cache" }
     gcp-tandem_aws-database_5432       = { from = "gcp-tandem", to = "aws-database", port = 5432, tls = "TLS", why = "relay" }
@@ -14,6 +15,7 @@ variables {
   node_cidrs            = ["10.20.0.0/20", "10.21.0.0/16"]
   private_services_cidr = "10.23.0.0/20"
   aws_cidr              = "10.30.0.0/16"
+  aws_etcd_cidrs        = ["198.51.100.1/32"]
   witness_cidrs         = ["203.0.113.9/32"]
 }
 
@@ -25,6 +27,7 @@ run "adopted" {
       gcp-database_gcp-tandem_8401       = toset(["10.23.0.0/20"])
       google-probes_gcp-application_8080 = toset(["130.211.0.0/22", "35.191.0.0/16"])
       witness_gcp-etcd_2380              = toset(["203.0.113.9/32"])
+      aws-etcd_gcp-etcd_2380             = toset(["10.30.0.0/16", "198.51.100.1/32"])
     }
     error_message = "Each flow into a machine comes from its own ranges."
   }
@@ -75,4 +78,12 @@ run "the_internet_is_no_witness" {
     witness_cidrs = ["0.0.0.0/0"]
   }
   expect_failures = [var.witness_cidrs]
+}
+
+run "the_internet_is_no_member" {
+  command = plan
+  variables {
+    aws_etcd_cidrs = ["0.0.0.0/0"]
+  }
+  expect_failures = [var.aws_etcd_cidrs]
 }
