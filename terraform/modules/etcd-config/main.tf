@@ -36,8 +36,10 @@ locals {
   cloud_init = {
     package_update  = true
     package_upgrade = true
-    fs_setup        = [{ label = "etcd", filesystem = "ext4", device = var.data_device, overwrite = false }]
-    mounts          = [[var.data_device, "/var/lib/etcd", "ext4", "defaults,noatime,nofail", "0", "2"]]
+    # A disk is attached once the machine runs; formatting is tried at the first boot alone.
+    bootcmd  = [["sh", "-c", "n=0; until [ -b ${var.data_device} ] || [ $n -ge 150 ]; do n=$((n+1)); sleep 2; done"]]
+    fs_setup = [{ label = "etcd", filesystem = "ext4", device = var.data_device, overwrite = false }]
+    mounts   = [[var.data_device, "/var/lib/etcd", "ext4", "defaults,noatime,nofail", "0", "2"]]
     write_files = [
       { path = "/etc/default/etcd", permissions = "0644", content = join("", [for name, value in local.settings : "${name}=\"${value}\"\n"]) },
       { path = "/etc/systemd/system/etcd.service.d/tandem.conf", permissions = "0644", content = local.mounted },

@@ -33,12 +33,16 @@ run "member" {
     error_message = "Three members, mutual TLS on both ports, pre-vote: ${jsonencode(output.settings)}"
   }
   assert {
-    condition     = startswith(output.user_data, "#cloud-config\n") && can(yamldecode(output.user_data)) && toset(keys(yamldecode(output.user_data))) == toset(["package_update", "package_upgrade", "fs_setup", "mounts", "write_files", "packages", "runcmd"])
+    condition     = startswith(output.user_data, "#cloud-config\n") && can(yamldecode(output.user_data)) && toset(keys(yamldecode(output.user_data))) == toset(["package_update", "package_upgrade", "bootcmd", "fs_setup", "mounts", "write_files", "packages", "runcmd"])
     error_message = "cloud-init reads it."
   }
   assert {
     condition     = yamldecode(output.user_data).fs_setup == [{ label = "etcd", filesystem = "ext4", device = "/dev/nvme1n1", overwrite = false }] && yamldecode(output.user_data).mounts[0][0] == "/dev/nvme1n1" && yamldecode(output.user_data).mounts[0][1] == "/var/lib/etcd"
     error_message = "The data disk is formatted once, and mounted."
+  }
+  assert {
+    condition     = yamldecode(output.user_data).bootcmd == [["sh", "-c", "n=0; until [ -b /dev/nvme1n1 ] || [ $n -ge 150 ]; do n=$((n+1)); sleep 2; done"]]
+    error_message = "The first boot waits for the disk, five minutes at most."
   }
   assert {
     condition     = [for f in yamldecode(output.user_data).write_files : f.path] == ["/etc/default/etcd", "/etc/systemd/system/etcd.service.d/tandem.conf", "/etc/systemd/system/etcd-when-ready.path"] && strcontains(yamldecode(output.user_data).write_files[0].content, "ETCD_NAME=\"witness\"\n") && strcontains(yamldecode(output.user_data).write_files[1].content, "ConditionPathExists=/etc/etcd/tls/member.key") && strcontains(yamldecode(output.user_data).write_files[1].content, "RequiresMountsFor=/var/lib/etcd") && strcontains(yamldecode(output.user_data).write_files[2].content, "Unit=etcd.service")
