@@ -244,6 +244,69 @@ async fn the_ledger_is_the_difference_and_the_way_back_copies_nothing() {
     assert_eq!(ledger_expired(&world, 30).await, None);
 }
 
+/// The survivor's disk is full as soon as `room` changes of a ledger are written, or never.
+async fn fill_disk(world: &World, room: Option<u32>) {
+    let sql = match room {
+        Some(room) => format!(
+            "CREATE OR REPLACE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF (SELECT count(*) FROM tandem_local.ledger_change) >= {room} THEN
+                     RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+                 END IF;
+                 RETURN NULL;
+             END $$;
+             CREATE TRIGGER full_disk AFTER INSERT ON tandem_local.ledger_change FOR EACH ROW EXECUTE FUNCTION public.full()"
+        ),
+        None => "DROP TRIGGER full_disk ON tandem_local.ledger_change".to_owned(),
+    };
+    run(&world.gcp.admin().await, &sql).await;
+}
+
+#[tokio::test]
+async fn without_room_for_the_ledger_no_row_is_changed() {
+    let (mut world, aws, _, _) = diverged().await;
+    world.relay.set(Mode::Forward);
+    world.aws.run();
+    lend(&world.config, site_id("aws")).await.expect("lent");
+    let before = image(&world, "aws").await;
+    let ledgers = async || {
+        ledger::list(&world.config, site_id("gcp"))
+            .await
+            .expect("a list")
+    };
+
+    fill_disk(&world, Some(100)).await;
+    let kept = ledger::collect(&world.config, site_id("gcp")).await;
+    let text = kept.expect_err("no room").to_string();
+    assert!(text.contains("ledger"), "{text}");
+    assert!(ledgers().await.is_empty(), "a ledger that exists is whole");
+    let early = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
+    assert!(
+        matches!(early, Err(Error::LedgerMissing { .. })),
+        "{early:?}"
+    );
+    assert_eq!(image(&world, "aws").await, before);
+
+    // It was written, and what came later finds no room.
+    fill_disk(&world, None).await;
+    let collected = ledger::collect(&world.config, site_id("gcp")).await;
+    assert!(collected.expect("collected").is_some());
+    let whole = ledgers().await;
+    let past = "SET session_replication_role = replica; UPDATE public.contact SET name = 'by hand' WHERE id = 70";
+    run(&world.aws.admin().await, past).await;
+    let before = image(&world, "aws").await;
+    fill_disk(&world, Some(1)).await;
+    let grown = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
+    assert!(matches!(grown, Err(Error::Query { .. })), "{grown:?}");
+    assert_eq!(
+        (image(&world, "aws").await, ledgers().await),
+        (before, whole)
+    );
+
+    fill_disk(&world, None).await;
+    let again = aws.reinstate(&world.config, Epoch(2), Extent::Repair).await;
+    again.expect("reinstated once there is room");
+}
+
 /// What the survivor's agents see of a ledger that is kept for `days`.
 async fn ledger_expired(world: &World, days: u32) -> Option<Epoch> {
     let mut config = world.config.clone();
