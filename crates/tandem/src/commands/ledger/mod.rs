@@ -5,9 +5,7 @@
 
 mod export;
 
-use std::fs::OpenOptions;
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,6 +16,7 @@ use tandem_core::config::Config;
 use tandem_core::model::{Epoch, SiteId};
 use tandem_postgres::ledger::{self, Entry, Ledger};
 use tandem_postgres::tail::{Op, Row};
+use tempfile::NamedTempFile;
 
 use super::agent::{USAGE, read_config};
 use super::person::{Output, block_on, end, print_json};
@@ -287,27 +286,38 @@ async fn export(
         })?;
     let (site, ledger) = find(config, epoch).await?;
     let entries = entries(config, site, epoch).await?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(to);
-    let file = BufWriter::new(file.with_context(|| format!("{} cannot be made", to.display()))?);
-    match recipient {
-        None => write(file, &ledger, &entries, format)?.flush()?,
+    whole_or_not_at_all(to, |file| match recipient {
+        None => write(file, &ledger, &entries, format),
         Some(recipient) => {
             let one: [&dyn age::Recipient; 1] = [&recipient];
             let encryptor = age::Encryptor::with_recipients(one.into_iter())?;
             let sealed = write(encryptor.wrap_output(file)?, &ledger, &entries, format)?;
-            sealed.finish()?.flush()?;
+            Ok(sealed.finish()?)
         }
-    }
+    })
+    .with_context(|| format!("{} cannot be made", to.display()))?;
     println!(
         "{} change(s) of ledger {epoch} in {}",
         entries.len(),
         to.display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// A new file (mode 0600) that stands under its name only when everything in it is on the disk.
+fn whole_or_not_at_all(
+    to: &Path,
+    fill: impl FnOnce(BufWriter<NamedTempFile>) -> anyhow::Result<BufWriter<NamedTempFile>>,
+) -> anyhow::Result<()> {
+    let folder = to
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let filled = fill(BufWriter::new(NamedTempFile::new_in(folder)?))?;
+    let file = filled.into_inner().map_err(IntoInnerError::into_error)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(to)?;
+    Ok(())
 }
 
 async fn erase(
@@ -337,4 +347,30 @@ async fn erase(
     }
     println!("{} ledger(s) erased", chosen.len());
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_failed_export_leaves_nothing_and_none_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("lost.sql");
+        let full = whole_or_not_at_all(&to, |_| anyhow::bail!("no room"));
+        assert!(full.is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let one = |mut file: BufWriter<NamedTempFile>| {
+            writeln!(file, "one")?;
+            Ok(file)
+        };
+        whole_or_not_at_all(&to, one).unwrap();
+        assert!(whole_or_not_at_all(&to, Ok).is_err());
+        assert_eq!(fs::read_to_string(&to).unwrap(), "one\n");
+        let mode = fs::metadata(&to).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }
