@@ -208,7 +208,8 @@ impl Series<'_> {
     /// Round by round, so that an interrupted table has something of every drill.
     async fn rounds(&mut self, schedule: &[(Drill, u32)]) -> Result<Vec<Report>, Error> {
         let mut reports = Vec::new();
-        for number in 1..=self.wish.runs {
+        let rounds = schedule.iter().map(|(_, runs)| *runs).max();
+        for number in 1..=rounds.unwrap_or(0) {
             for (drill, runs) in schedule.iter().filter(|(_, runs)| number <= *runs) {
                 let id = &drill.id;
                 (self.tell)(&Progress::Phase(format!("{id} run {number} of {runs}")));
