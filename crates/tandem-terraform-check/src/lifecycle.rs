@@ -67,14 +67,71 @@ const MOVING: [(&str, &[&str], &str); 9] = [
     ),
 ];
 
+/// What is chosen at creation, by type: an apply that changes it replaces what holds data, or is
+/// refused. What was taken over from other hands keeps its own.
+const CHOSEN: [(&str, &[&str], &str); 5] = [
+    (
+        "aws_db_instance",
+        &[
+            "kms_key_id",
+            "performance_insights_kms_key_id",
+            "db_subnet_group_name",
+        ],
+        "another key replaces the database, another subnet group is refused",
+    ),
+    (
+        "aws_eks_cluster",
+        &[
+            "role_arn",
+            "encryption_config",
+            "bootstrap_self_managed_addons",
+            "access_config",
+        ],
+        "another one replaces the cluster, and an import reads not all of them",
+    ),
+    (
+        "aws_elasticache_replication_group",
+        &["kms_key_id", "subnet_group_name", "security_group_names"],
+        "another one replaces the cache, and an import does not read the last",
+    ),
+    (
+        "google_container_cluster",
+        &["remove_default_node_pool", "datapath_provider"],
+        "another data path replaces the cluster; the default pool may carry pods",
+    ),
+    (
+        "google_redis_instance",
+        &["connect_mode", "reserved_ip_range"],
+        "another one replaces the cache",
+    ),
+];
+
 /// What a module's resources leave unsaid, each as one sentence.
 pub fn check(folder: &Path) -> Result<Vec<String>, Error> {
     let mut found = vec![];
+    let (mut made, mut moved) = (vec![], vec![]);
     for source in hcl::module(folder)? {
         for (kind, resource) in hcl::blocks(&source.body, "resource") {
             found.extend(judge(&kind, resource));
+            let name = resource.labels.get(1).map_or("", |label| label.as_str());
+            made.push(format!("{kind}.{name}"));
+        }
+        for block in source.body.blocks().filter(|one| one.has_ident("moved")) {
+            let ends = ["from", "to"].map(|end| hcl::argument(&block.body, end).map(hcl::written));
+            moved.extend(ends.into_iter().flatten());
         }
     }
+    // Terraform takes a move from or to nothing without a word.
+    moved.retain(|end| {
+        !made
+            .iter()
+            .any(|one| one == end.split('[').next().unwrap_or(end))
+    });
+    found.extend(
+        moved
+            .iter()
+            .map(|end| format!("a moved block names {end}, which is no resource here")),
+    );
     Ok(found)
 }
 
@@ -96,7 +153,8 @@ fn judge(kind: &str, resource: &Block) -> Vec<String> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     let ignored: Vec<&str> = list.unwrap_or_default().split(',').map(str::trim).collect();
-    for (_, fields, why) in MOVING.iter().filter(|row| row.0 == kind) {
+    let rows = MOVING.iter().chain(&CHOSEN);
+    for (_, fields, why) in rows.filter(|row| row.0 == kind) {
         let open = fields.iter().filter(|field| !ignored.contains(field));
         found.extend(open.map(|field| format!("{kind} does not ignore changes of {field}: {why}")));
     }
@@ -123,6 +181,10 @@ resource "aws_instance" "half" {
 }
 resource "aws_acm_certificate" "held" {
 }
+moved {
+  from = aws_instance.half
+  to   = aws_instance.whole[0]
+}
 "#;
         std::fs::write(folder.path().join("main.tf"), text).expect("written");
         let found = check(folder.path()).expect("readable");
@@ -131,6 +193,7 @@ resource "aws_acm_certificate" "held" {
             [
                 "aws_instance does not ignore changes of user_data: a new image would replace a member of etcd",
                 "aws_acm_certificate is not created before it is destroyed: a listener uses it",
+                "a moved block names aws_instance.whole[0], which is no resource here",
             ]
         );
     }

@@ -39,6 +39,12 @@ pub struct Overlay {
     /// Attributes and blocks whose change replaces the resource.
     #[serde(default)]
     pub force_new: ByType<Vec<String>>,
+    /// What an import cannot read from the cloud.
+    #[serde(default)]
+    pub unread: ByType<Vec<String>>,
+    /// Ids that an import takes, as texts of the state, where its own id is not one of them.
+    #[serde(default)]
+    pub import_ids: ByType<Vec<String>>,
 }
 
 /// The table that is committed beside this crate.
@@ -82,7 +88,12 @@ impl Overlay {
         for (kind, members) in &self.values {
             names.push((kind.as_str(), members.keys().map(String::as_str).collect()));
         }
-        for list in [&self.sensitive, &self.write_only, &self.force_new] {
+        for list in [
+            &self.sensitive,
+            &self.write_only,
+            &self.force_new,
+            &self.unread,
+        ] {
             for (kind, members) in list {
                 names.push((kind.as_str(), members.iter().map(String::as_str).collect()));
             }
@@ -109,6 +120,14 @@ impl Overlay {
     pub fn computed_block_names(&self, kind: &str) -> impl Iterator<Item = &str> {
         let blocks = self.computed_blocks.get(kind);
         blocks.into_iter().flatten().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether an import takes this id for a state.
+    pub fn imports(&self, kind: &str, state: &Value, id: &str) -> bool {
+        match self.import_ids.get(kind) {
+            Some(texts) => texts.iter().any(|text| fill_text(text, state) == id),
+            None => member(state, "id").as_str() == Some(id),
+        }
     }
 
     /// What a data source answers for a member.
@@ -258,6 +277,9 @@ mod tests {
         let providers = crate::cut::committed().expect("the cut is readable");
         let overlay = committed().expect("the overlay is readable");
         overlay.check(&providers).expect("every name exists");
+        for kind in overlay.import_ids.keys() {
+            assert!(resource(&providers, kind).is_some(), "{kind}");
+        }
         let wrong = Overlay {
             sensitive: [("aws_vpc".to_owned(), vec!["no_such".to_owned()])].into(),
             ..Overlay::default()
@@ -282,6 +304,21 @@ mod tests {
         ] {
             assert_eq!(fill_text(text, &planned), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn an_import_takes_the_id_of_the_real_provider_alone() {
+        let overlay = committed().expect("the overlay is readable");
+        let database = from_json(&json!({"id": "db-ABC", "identifier": "crm-dr"}));
+        assert!(overlay.imports("aws_db_instance", &database, "crm-dr"));
+        assert!(!overlay.imports("aws_db_instance", &database, "db-ABC"));
+        let user =
+            json!({"id": "crmadmin//pg", "project": "p", "instance": "pg", "name": "crmadmin"});
+        let user = from_json(&user);
+        assert!(overlay.imports("google_sql_user", &user, "p/pg/crmadmin"));
+        assert!(!overlay.imports("google_sql_user", &user, "crmadmin//pg"));
+        let network = from_json(&json!({"id": "vpc-1"}));
+        assert!(overlay.imports("aws_vpc", &network, "vpc-1"));
     }
 
     #[test]

@@ -190,6 +190,9 @@ impl Clerk {
             value => value,
         };
         let mut planned = walk(block, proposed, &fill, "");
+        if !create {
+            self.plan_unread_sets(name, block, &mut planned);
+        }
         let requires_replace = self.replaced_by(name, &prior, &planned);
         self.plan_computed_blocks(name, prior, &mut planned);
         Ok(wire::PlanReply {
@@ -206,16 +209,26 @@ impl Clerk {
             return vec![];
         }
         let names = self.overlay.force_new.get(kind).into_iter().flatten();
-        let changed = names.filter(|name| {
-            // Nested members are compared with all of their block.
-            let top = name.split('.').next().unwrap_or(name);
-            member(prior, top) != member(planned, top)
-        });
-        let path = |name: &String| {
-            let top = name.split('.').next().unwrap_or(name);
-            Place::default().member(top).to_wire()
-        };
-        changed.map(path).collect()
+        let changed = names.filter(|name| nested(prior, name) != nested(planned, name));
+        changed.map(|name| place_of(name).to_wire()).collect()
+    }
+
+    /// A computed set that an import did not read counts as not yet known: so do the providers that
+    /// are built on the older plugin library, and replace the resource if the set may not change.
+    fn plan_unread_sets(&self, kind: &str, block: &Block, planned: &mut Value) {
+        let Value::Map(planned) = planned else { return };
+        let unread = self.overlay.unread.get(kind);
+        for name in unread.into_iter().flatten() {
+            let attribute = block.attributes.get(name);
+            let set = attribute.is_some_and(|attribute| {
+                attribute.computed && attribute.of.as_ref().is_some_and(|of| of[0] == "set")
+            });
+            for (key, value) in planned.iter_mut().filter(|_| set) {
+                if key.as_str() == Some(name) && value.is_nil() {
+                    *value = unknown();
+                }
+            }
+        }
     }
 
     /// A block that the provider fills in looks like "no block" in the configuration. It becomes
@@ -304,13 +317,15 @@ impl Clerk {
     /// What was made under an id, as a state that nobody has yet.
     fn import(&self, body: &[u8]) -> Answer {
         let request: wire::ImportRequest = read(body)?;
-        let key = (request.type_name.clone(), request.id.clone());
+        let (kind, id) = (request.type_name, request.id);
         let made = self.made.lock().expect("no holder panics");
-        let reply = match made.states.get(&key) {
-            Some(state) => wire::ImportReply {
+        let mut of_kind = made.states.iter().filter(|(key, _)| key.0 == kind);
+        let found = of_kind.find(|(_, state)| self.overlay.imports(&kind, state, &id));
+        let reply = match found {
+            Some((_, state)) => wire::ImportReply {
                 imported: vec![wire::Imported {
-                    type_name: request.type_name,
-                    state: encode(state),
+                    state: encode(&self.as_read(&kind, state)),
+                    type_name: kind,
                 }],
                 diagnostics: vec![],
             },
@@ -318,11 +333,22 @@ impl Clerk {
                 imported: vec![],
                 diagnostics: vec![error(
                     "Cannot import",
-                    format!("No {} with the id {:?} was made here.", key.0, key.1),
+                    format!("No {kind} with the id {id:?} was made here."),
                 )],
             },
         };
         Ok(reply.encode_to_vec())
+    }
+
+    /// A state without what an import cannot read from the cloud.
+    fn as_read(&self, kind: &str, state: &Value) -> Value {
+        let mut state = state.clone();
+        for path in self.overlay.unread.get(kind).into_iter().flatten() {
+            if let Some(value) = nested_mut(&mut state, path) {
+                *value = Value::Nil;
+            }
+        }
+        state
     }
 
     /// Results that others look at: fixed values and the elements of computed blocks.
@@ -415,6 +441,37 @@ impl Clerk {
         };
         Ok(reply.encode_to_vec())
     }
+}
+
+/// The member at a path such as `access_config.mode`; a block is its first element.
+fn nested<'a>(value: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(value, |value, name| match value {
+        Value::Array(elements) => elements
+            .first()
+            .map_or(&Value::Nil, |one| member(one, name)),
+        value => member(value, name),
+    })
+}
+
+fn nested_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    path.split('.').try_fold(value, |value, name| {
+        let inner = match value {
+            Value::Array(elements) => elements.first_mut()?,
+            value => value,
+        };
+        let Value::Map(members) = inner else {
+            return None;
+        };
+        let mut named = members.iter_mut();
+        Some(&mut named.find(|(key, _)| key.as_str() == Some(name))?.1)
+    })
+}
+
+/// The same path for terraform: blocks within blocks have an index.
+fn place_of(path: &str) -> Place {
+    let mut parts = path.split('.');
+    let top = Place::default().member(parts.next().unwrap_or_default());
+    parts.fold(top, |place, name| place.index(0).member(name))
 }
 
 /// Refresh: nothing changes outside terraform here.
