@@ -3,11 +3,25 @@
 # Tandem's gates, cache gateways and agents have nodes of their own, because a security group belongs to a node: only
 # so can a database admit them and refuse the application, once it is adopted.
 
+locals {
+  # What the services call "no key" is the cloud's own.
+  made_key_arn = one(aws_kms_key.this[*].arn)
+  kms_key_arn  = var.kms_key_arn == null ? local.made_key_arn : var.kms_key_arn == "default" ? null : var.kms_key_arn
+}
+
 resource "aws_kms_key" "this" {
+  count = var.kms_key_arn == null ? 1 : 0
+
   description             = "Kubernetes secrets of ${var.cluster_name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   tags                    = var.tags
+}
+
+# The count came later: a key that was made before it stays.
+moved {
+  from = aws_kms_key.this
+  to   = aws_kms_key.this[0]
 }
 
 resource "aws_cloudwatch_log_group" "this" {
@@ -36,10 +50,13 @@ resource "aws_eks_cluster" "this" {
     bootstrap_cluster_creator_admin_permissions = length(var.admin_principal_arns) == 0
   }
 
-  encryption_config {
-    resources = ["secrets"]
-    provider {
-      key_arn = aws_kms_key.this.arn
+  dynamic "encryption_config" {
+    for_each = var.kms_key_arn == "default" ? {} : { this = true }
+    content {
+      resources = ["secrets"]
+      provider {
+        key_arn = local.kms_key_arn
+      }
     }
   }
 
@@ -49,6 +66,12 @@ resource "aws_eks_cluster" "this" {
   }
 
   depends_on = [aws_iam_role_policy_attachment.cluster, aws_cloudwatch_log_group.this]
+
+  lifecycle {
+    # Chosen at creation: another role, key or first administrator in the file would replace the cluster, and the way to
+    # access entries has a step between that an apply cannot take. A cluster that was taken over keeps its own.
+    ignore_changes = [role_arn, encryption_config, bootstrap_self_managed_addons, access_config]
+  }
 }
 
 resource "aws_eks_access_entry" "admin" {

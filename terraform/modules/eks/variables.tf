@@ -114,6 +114,17 @@ variable "addon_versions" {
   }
 }
 
+variable "kms_key_arn" {
+  description = "Key of Kubernetes secrets, chosen at creation: null makes one, \"default\" is AWS's own, an ARN is yours."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^(default|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN (arn:aws:kms:REGION:ACCOUNT:key/ID, no alias), or \"default\" for the cloud's own key."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that control-plane logs are kept."
   type        = number

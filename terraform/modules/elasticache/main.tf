@@ -9,6 +9,10 @@ locals {
     "notify-keyspace-events" = "Kgx$"
   }, var.parameters)
 
+  # What the services call "no key" is the cloud's own.
+  made_key_arn = one(aws_kms_key.this[*].arn)
+  kms_key_arn  = var.kms_key_arn == null ? local.made_key_arn : var.kms_key_arn == "default" ? null : var.kms_key_arn
+
   token = var.auth_token_enabled ? coalesce(var.auth_token, one(random_password.token[*].result)) : null
 }
 
@@ -43,10 +47,18 @@ resource "aws_elasticache_parameter_group" "this" {
 }
 
 resource "aws_kms_key" "this" {
+  count = var.kms_key_arn == null ? 1 : 0
+
   description             = "Disk and snapshots of ${var.replication_group_id}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   tags                    = var.tags
+}
+
+# The count came later: a key that was made before it stays.
+moved {
+  from = aws_kms_key.this
+  to   = aws_kms_key.this[0]
 }
 
 resource "aws_elasticache_replication_group" "this" {
@@ -67,7 +79,7 @@ resource "aws_elasticache_replication_group" "this" {
 
   transit_encryption_enabled = var.transit_encryption_enabled
   at_rest_encryption_enabled = var.at_rest_encryption_enabled
-  kms_key_id                 = var.at_rest_encryption_enabled ? aws_kms_key.this.arn : null
+  kms_key_id                 = var.at_rest_encryption_enabled ? local.kms_key_arn : null
   auth_token                 = local.token
   auth_token_update_strategy = var.auth_token_enabled ? var.auth_token_update_strategy : null
 
@@ -78,6 +90,10 @@ resource "aws_elasticache_replication_group" "this" {
   tags = merge(var.tags, { Name = var.replication_group_id })
 
   lifecycle {
+    # Key and subnet group are chosen at creation: another one in the file would replace the cache. An import does not
+    # read security_group_names, and what is not known replaces it too.
+    ignore_changes = [kms_key_id, subnet_group_name, security_group_names]
+
     precondition {
       condition     = !var.auth_token_enabled || var.transit_encryption_enabled
       error_message = "A token needs elasticache_transit_encryption_enabled = true: without TLS ElastiCache refuses it."

@@ -76,6 +76,17 @@ variable "at_rest_encryption_enabled" {
   default     = true
 }
 
+variable "kms_key_arn" {
+  description = "Key of disk and snapshots, chosen at creation: null makes one, \"default\" is AWS's own, an ARN is yours."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^(default|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN (arn:aws:kms:REGION:ACCOUNT:key/ID, no alias), or \"default\" for the cloud's own key."
+  }
+}
+
 variable "snapshot_retention_limit" {
   description = "Days of snapshots."
   type        = number

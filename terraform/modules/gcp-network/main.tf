@@ -33,7 +33,7 @@ resource "google_compute_network" "this" {
 resource "google_compute_subnetwork" "this" {
   project                  = var.project_id
   region                   = var.region
-  name                     = "${var.network_name}-${var.region}"
+  name                     = coalesce(var.subnet_name, "${var.network_name}-${var.region}")
   network                  = google_compute_network.this.id
   ip_cidr_range            = var.subnet_ip_cidr_range
   private_ip_google_access = true
@@ -86,7 +86,7 @@ resource "google_compute_router_nat" "this" {
 
 resource "google_compute_global_address" "private_services" {
   project       = var.project_id
-  name          = "${var.network_name}-private-services"
+  name          = coalesce(var.private_services_range_name, "${var.network_name}-private-services")
   network       = google_compute_network.this.id
   purpose       = "VPC_PEERING"
   address_type  = "INTERNAL"

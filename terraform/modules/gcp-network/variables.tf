@@ -53,6 +53,18 @@ variable "private_services_cidr" {
   }
 }
 
+variable "subnet_name" {
+  description = "Name of the subnet; null is network_name-region."
+  type        = string
+  default     = null
+}
+
+variable "private_services_range_name" {
+  description = "Name of the reserved range; null is network_name-private-services."
+  type        = string
+  default     = null
+}
+
 variable "control_plane_cidr" {
   description = "Range of the GKE control plane (/28), checked here against the others."
   type        = string

@@ -82,7 +82,8 @@ resource "google_container_cluster" "this" {
   }
 
   lifecycle {
-    # The pool that makes the cluster is removed at once; its settings mean nothing later.
-    ignore_changes = [node_config, initial_node_count]
+    # The pool that makes the cluster is removed at once; its settings mean nothing later. The data path is chosen at
+    # creation: a cluster that was taken over keeps its own, and its default pool, until a person drains it.
+    ignore_changes = [node_config, initial_node_count, remove_default_node_pool, datapath_provider]
   }
 }

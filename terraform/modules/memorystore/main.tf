@@ -44,6 +44,9 @@ resource "google_redis_instance" "this" {
   }
 
   lifecycle {
+    # Chosen at creation: a cache that was taken over keeps its peering and its range.
+    ignore_changes = [connect_mode, reserved_ip_range]
+
     precondition {
       condition     = var.replica_count == 0 || var.read_replicas_mode == "READ_REPLICAS_ENABLED"
       error_message = "memorystore_replica_count = ${var.replica_count} needs memorystore_read_replicas_mode = \"READ_REPLICAS_ENABLED\" at creation."

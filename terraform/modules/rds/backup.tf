@@ -13,7 +13,7 @@ resource "aws_backup_vault" "this" {
   for_each = local.copy_made
 
   name        = var.identifier
-  kms_key_arn = aws_kms_key.this.arn
+  kms_key_arn = local.kms_key_arn
   tags        = var.tags
 }
 

@@ -21,6 +21,10 @@ locals {
     "wal_receiver_timeout"            = "5000"
   }, var.parameters)
 
+  # What the services call "no key" is the cloud's own.
+  made_key_arn = one(aws_kms_key.this[*].arn)
+  kms_key_arn  = var.kms_key_arn == null ? local.made_key_arn : var.kms_key_arn == "default" ? null : var.kms_key_arn
+
   # These take effect at once; everything else is static, or harmless to wait for the next reboot.
   immediate = ["max_slot_wal_keep_size", "wal_receiver_timeout", "wal_sender_timeout", "idle_in_transaction_session_timeout", "log_min_duration_statement", "logical_decoding_work_mem"]
 }
@@ -59,10 +63,18 @@ resource "random_id" "final_snapshot" {
 }
 
 resource "aws_kms_key" "this" {
+  count = var.kms_key_arn == null ? 1 : 0
+
   description             = "Disk, backups and master secret of ${var.identifier}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   tags                    = var.tags
+}
+
+# The count came later: a key that was made before it stays.
+moved {
+  from = aws_kms_key.this
+  to   = aws_kms_key.this[0]
 }
 
 resource "aws_db_instance" "this" {
@@ -75,13 +87,13 @@ resource "aws_db_instance" "this" {
   max_allocated_storage = coalesce(var.max_allocated_storage, 2 * var.allocated_storage)
   storage_type          = "gp3"
   storage_encrypted     = var.storage_encrypted
-  kms_key_id            = var.storage_encrypted ? aws_kms_key.this.arn : null
+  kms_key_id            = var.storage_encrypted ? local.kms_key_arn : null
 
   db_name                       = var.database_name
   username                      = var.master_username
   password                      = var.master_password
   manage_master_user_password   = var.master_password == null ? true : null
-  master_user_secret_kms_key_id = var.master_password == null ? aws_kms_key.this.arn : null
+  master_user_secret_kms_key_id = var.master_password == null ? local.kms_key_arn : null
 
   multi_az               = var.multi_az
   port                   = var.port
@@ -103,15 +115,16 @@ resource "aws_db_instance" "this" {
 
   enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
   performance_insights_enabled    = true
-  performance_insights_kms_key_id = aws_kms_key.this.arn
+  performance_insights_kms_key_id = local.kms_key_arn
   monitoring_interval             = 60
   monitoring_role_arn             = aws_iam_role.monitoring.arn
 
   tags = merge(var.tags, { Name = var.identifier })
 
   lifecycle {
-    # Storage grows by itself up to the limit above.
-    ignore_changes = [allocated_storage]
+    # Storage grows by itself up to the limit above. Keys and the subnet group are chosen at creation: another one in
+    # the file would replace the database (the subnet group: be refused), so one that was taken over keeps its own.
+    ignore_changes = [allocated_storage, kms_key_id, performance_insights_kms_key_id, db_subnet_group_name]
 
     precondition {
       condition     = coalesce(var.max_allocated_storage, 2 * var.allocated_storage) > var.allocated_storage

@@ -50,6 +50,17 @@ variable "storage_encrypted" {
   default     = true
 }
 
+variable "kms_key_arn" {
+  description = "Key of disk, backups and master secret, chosen at creation: null makes one, \"default\" is AWS's own, an ARN is yours."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^(default|arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+)$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN (arn:aws:kms:REGION:ACCOUNT:key/ID, no alias), or \"default\" for the cloud's own key."
+  }
+}
+
 variable "database_name" {
   description = "First database."
   type        = string

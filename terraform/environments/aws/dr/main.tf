@@ -70,6 +70,7 @@ module "eks" {
   node_group_min_size           = var.node_group_min_size
   node_group_max_size           = var.node_group_max_size
   ami_type                      = var.ami_type
+  kms_key_arn                   = var.eks_kms_key_arn
   tandem_instance_types         = [strcontains(var.ami_type, "ARM_64") ? "m7g.large" : "m7i.large"]
   tags                          = local.tags
 }
@@ -78,11 +79,12 @@ module "rds" {
   source = "../../../modules/rds"
   count  = var.enable_rds ? 1 : 0
 
-  identifier              = var.cluster_name
+  identifier              = coalesce(var.rds_identifier, var.cluster_name)
   engine_version          = var.rds_engine_version
   instance_class          = var.rds_instance_class
   allocated_storage       = var.rds_allocated_storage
   storage_encrypted       = var.rds_storage_encrypted
+  kms_key_arn             = var.rds_kms_key_arn
   database_name           = var.rds_database_name
   master_username         = var.rds_master_username
   master_password         = var.rds_master_password
@@ -103,7 +105,7 @@ module "elasticache" {
   source = "../../../modules/elasticache"
   count  = var.enable_elasticache ? 1 : 0
 
-  replication_group_id       = var.cluster_name
+  replication_group_id       = coalesce(var.elasticache_replication_group_id, var.cluster_name)
   engine_version             = var.elasticache_engine_version
   node_type                  = var.elasticache_node_type
   num_cache_clusters         = var.elasticache_num_cache_clusters
@@ -111,6 +113,7 @@ module "elasticache" {
   auth_token                 = var.elasticache_auth_token
   transit_encryption_enabled = var.elasticache_transit_encryption_enabled
   at_rest_encryption_enabled = var.elasticache_at_rest_encryption_enabled
+  kms_key_arn                = var.elasticache_kms_key_arn
   snapshot_retention_limit   = var.elasticache_snapshot_retention_limit
   automatic_failover_enabled = var.elasticache_automatic_failover_enabled
   multi_az_enabled           = var.elasticache_multi_az_enabled
@@ -124,7 +127,7 @@ module "alb" {
   source = "../../../modules/alb"
   count  = var.create_alb ? 1 : 0
 
-  name                = var.cluster_name
+  name                = coalesce(var.alb_name, var.cluster_name)
   vpc_id              = local.vpc_id
   public_subnet_ids   = local.public_subnet_ids
   security_group_ids  = [local.security_group_ids["alb"]]

@@ -153,6 +153,12 @@ variable "addon_versions" {
   default     = {}
 }
 
+variable "eks_kms_key_arn" {
+  description = "Key of the Kubernetes secrets, chosen at creation: null makes one, \"default\" is AWS's own, an ARN is yours."
+  type        = string
+  default     = null
+}
+
 variable "existing_pod_role_names" {
   description = "Roles of the pods (application, tandem), with create_eks = false."
   type        = map(string)
@@ -165,6 +171,12 @@ variable "enable_rds" {
   description = "Make the database; false takes existing_rds_endpoint."
   type        = bool
   default     = true
+}
+
+variable "rds_identifier" {
+  description = "Name of the instance; null is cluster_name."
+  type        = string
+  default     = null
 }
 
 variable "rds_engine_version" {
@@ -189,6 +201,12 @@ variable "rds_storage_encrypted" {
   description = "Encrypt the disk."
   type        = bool
   default     = true
+}
+
+variable "rds_kms_key_arn" {
+  description = "Key of the database, chosen at creation: null makes one, \"default\" is AWS's own, an ARN is yours."
+  type        = string
+  default     = null
 }
 
 variable "rds_database_name" {
@@ -266,6 +284,12 @@ variable "enable_elasticache" {
   default     = true
 }
 
+variable "elasticache_replication_group_id" {
+  description = "Name of the cache; null is cluster_name."
+  type        = string
+  default     = null
+}
+
 variable "elasticache_engine_version" {
   description = "Redis version."
   type        = string
@@ -307,6 +331,12 @@ variable "elasticache_at_rest_encryption_enabled" {
   description = "Encrypt disk and snapshots."
   type        = bool
   default     = true
+}
+
+variable "elasticache_kms_key_arn" {
+  description = "Key of the cache, chosen at creation: null makes one, \"default\" is AWS's own, an ARN is yours."
+  type        = string
+  default     = null
 }
 
 variable "elasticache_snapshot_retention_limit" {
@@ -404,6 +434,12 @@ variable "create_alb" {
   description = "Make the load balancer; false takes existing_alb_dns_name."
   type        = bool
   default     = true
+}
+
+variable "alb_name" {
+  description = "Name of the load balancer; null is cluster_name."
+  type        = string
+  default     = null
 }
 
 variable "alb_deletion_protection" {

@@ -29,7 +29,9 @@ module "network" {
   subnet_secondary_services_cidr = var.subnet_secondary_services_cidr
   ip_range_pods_name             = var.ip_range_pods_name
   ip_range_services_name         = var.ip_range_services_name
+  subnet_name                    = var.subnet_name
   private_services_cidr          = var.private_services_cidr
+  private_services_range_name    = var.private_services_range_name
   control_plane_cidr             = var.control_plane_cidr
   aws_vpc_cidr                   = var.aws_vpc_cidr
 }

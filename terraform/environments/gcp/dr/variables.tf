@@ -72,6 +72,18 @@ variable "private_services_cidr" {
   default     = "10.23.0.0/20"
 }
 
+variable "subnet_name" {
+  description = "Name of the subnet; null is network_name-region."
+  type        = string
+  default     = null
+}
+
+variable "private_services_range_name" {
+  description = "Name of the range for Cloud SQL and Memorystore; null is network_name-private-services."
+  type        = string
+  default     = null
+}
+
 variable "control_plane_cidr" {
   description = "Range of the GKE control plane."
   type        = string

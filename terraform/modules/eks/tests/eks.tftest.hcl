@@ -32,7 +32,7 @@ run "shape" {
     error_message = "Those named administer the cluster."
   }
   assert {
-    condition     = aws_eks_cluster.this.encryption_config[0].provider[0].key_arn == aws_kms_key.this.arn && toset(aws_eks_cluster.this.encryption_config[0].resources) == toset(["secrets"]) && aws_kms_key.this.enable_key_rotation && aws_kms_key.this.deletion_window_in_days == 30
+    condition     = aws_eks_cluster.this.encryption_config[0].provider[0].key_arn == aws_kms_key.this[0].arn && toset(aws_eks_cluster.this.encryption_config[0].resources) == toset(["secrets"]) && aws_kms_key.this[0].enable_key_rotation && aws_kms_key.this[0].deletion_window_in_days == 30
     error_message = "Kubernetes secrets are encrypted with a rotating key."
   }
   assert {
@@ -96,7 +96,7 @@ run "shape" {
     error_message = "Pod identity also tags its session."
   }
   assert {
-    condition     = [aws_iam_role.cluster.name, aws_iam_role.node.name, aws_iam_role.addon["vpc-cni"].name] == ["crm-dr-eks", "crm-dr-node", "crm-dr-vpc-cni"] && aws_kms_key.this.description == "Kubernetes secrets of crm-dr"
+    condition     = [aws_iam_role.cluster.name, aws_iam_role.node.name, aws_iam_role.addon["vpc-cni"].name] == ["crm-dr-eks", "crm-dr-node", "crm-dr-vpc-cni"] && aws_kms_key.this[0].description == "Kubernetes secrets of crm-dr"
     error_message = "Readable names."
   }
   assert {
@@ -104,7 +104,7 @@ run "shape" {
     error_message = "Pods take their role by their service account."
   }
   assert {
-    condition     = alltrue([for tags in [aws_eks_cluster.this.tags, aws_kms_key.this.tags, aws_cloudwatch_log_group.this.tags, aws_launch_template.this["tandem"].tags, aws_eks_node_group.this["tandem"].tags, aws_iam_role.cluster.tags, aws_iam_role.node.tags, aws_iam_role.pods["tandem"].tags, aws_iam_role.addon["vpc-cni"].tags, aws_eks_access_entry.admin["ops"].tags, aws_eks_addon.before_nodes["vpc-cni"].tags, aws_eks_addon.after_nodes["coredns"].tags, aws_eks_pod_identity_association.pods["tandem"].tags] : tags["project"] == "crm"])
+    condition     = alltrue([for tags in [aws_eks_cluster.this.tags, aws_kms_key.this[0].tags, aws_cloudwatch_log_group.this.tags, aws_launch_template.this["tandem"].tags, aws_eks_node_group.this["tandem"].tags, aws_iam_role.cluster.tags, aws_iam_role.node.tags, aws_iam_role.pods["tandem"].tags, aws_iam_role.addon["vpc-cni"].tags, aws_eks_access_entry.admin["ops"].tags, aws_eks_addon.before_nodes["vpc-cni"].tags, aws_eks_addon.after_nodes["coredns"].tags, aws_eks_pod_identity_association.pods["tandem"].tags] : tags["project"] == "crm"])
     error_message = "Every resource carries the tags."
   }
   assert {
@@ -129,9 +129,28 @@ run "public_to_some" {
     endpoint_public_access_cidrs = ["203.0.113.0/24"]
   }
   assert {
-    condition     = aws_eks_cluster.this.vpc_config[0].endpoint_public_access && toset(aws_eks_cluster.this.vpc_config[0].public_access_cidrs) == toset(["203.0.113.0/24"]) && aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions
-    error_message = "Ranges that are named may reach the API; without administrators the creator is one."
+    condition     = aws_eks_cluster.this.vpc_config[0].endpoint_public_access && toset(aws_eks_cluster.this.vpc_config[0].public_access_cidrs) == toset(["203.0.113.0/24"])
+    error_message = "Ranges that are named may reach the API."
   }
+}
+
+run "what_was_chosen_at_creation_never_replaces" {
+  command = plan
+  variables {
+    kms_key_arn = "arn:aws:kms:ap-northeast-2:123456789012:key/mine"
+  }
+  assert {
+    condition     = aws_eks_cluster.this.encryption_config[0].provider[0].key_arn != "arn:aws:kms:ap-northeast-2:123456789012:key/mine" && !aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions && length(aws_kms_key.this) == 0
+    error_message = "Another key or administrator in the file must not cost the cluster."
+  }
+}
+
+run "a_key_is_an_arn" {
+  command = plan
+  variables {
+    kms_key_arn = "alias/aws/eks"
+  }
+  expect_failures = [var.kms_key_arn]
 }
 
 run "guides_version_is_refused" {

@@ -16,7 +16,7 @@ run "shape" {
     error_message = "The loss of a node or zone is ElastiCache's own failover."
   }
   assert {
-    condition     = aws_elasticache_replication_group.this.transit_encryption_enabled && tobool(aws_elasticache_replication_group.this.at_rest_encryption_enabled) && aws_elasticache_replication_group.this.kms_key_id == aws_kms_key.this.arn && aws_kms_key.this.enable_key_rotation && aws_kms_key.this.deletion_window_in_days == 30
+    condition     = aws_elasticache_replication_group.this.transit_encryption_enabled && tobool(aws_elasticache_replication_group.this.at_rest_encryption_enabled) && aws_elasticache_replication_group.this.kms_key_id == aws_kms_key.this[0].arn && aws_kms_key.this[0].enable_key_rotation && aws_kms_key.this[0].deletion_window_in_days == 30
     error_message = "Encrypted on the way and on disk."
   }
   assert {
@@ -36,13 +36,32 @@ run "shape" {
     error_message = "Snapshots and maintenance in Seoul's night."
   }
   assert {
-    condition     = alltrue([for tags in [aws_elasticache_replication_group.this.tags, aws_elasticache_parameter_group.this.tags, aws_elasticache_subnet_group.this.tags, aws_kms_key.this.tags] : tags["project"] == "crm"]) && aws_elasticache_replication_group.this.tags["Name"] == "crm-dr"
+    condition     = alltrue([for tags in [aws_elasticache_replication_group.this.tags, aws_elasticache_parameter_group.this.tags, aws_elasticache_subnet_group.this.tags, aws_kms_key.this[0].tags] : tags["project"] == "crm"]) && aws_elasticache_replication_group.this.tags["Name"] == "crm-dr"
     error_message = "Every resource carries the tags."
   }
   assert {
     condition     = output.primary_endpoint == aws_elasticache_replication_group.this.primary_endpoint_address && output.reader_endpoint == aws_elasticache_replication_group.this.reader_endpoint_address && output.port == 6379 && (output.auth_token) == (random_password.token[0].result)
     error_message = "Outputs are the names that follow a failover."
   }
+}
+
+run "another_key_never_replaces" {
+  command = plan
+  variables {
+    kms_key_arn = "arn:aws:kms:ap-northeast-2:123456789012:key/mine"
+  }
+  assert {
+    condition     = aws_elasticache_replication_group.this.kms_key_id != "arn:aws:kms:ap-northeast-2:123456789012:key/mine" && length(aws_kms_key.this) == 0
+    error_message = "A key is chosen at creation; another one in the file must not cost the cache."
+  }
+}
+
+run "a_key_is_an_arn" {
+  command = plan
+  variables {
+    kms_key_arn = "alias/aws/elasticache"
+  }
+  expect_failures = [var.kms_key_arn]
 }
 
 run "given_token" {

@@ -12,6 +12,18 @@ variables {
   aws_vpc_cidr                   = "10.30.0.0/16"
 }
 
+run "names_that_stand" {
+  command = plan
+  variables {
+    subnet_name                 = "crm-dr-nodes"
+    private_services_range_name = "crm-dr-private"
+  }
+  assert {
+    condition     = google_compute_subnetwork.this.name == "crm-dr-nodes" && google_compute_global_address.private_services.name == "crm-dr-private" && output.subnetwork_name == "crm-dr-nodes"
+    error_message = "A subnet and a range that are taken over keep their names."
+  }
+}
+
 run "shape" {
   assert {
     condition     = !google_compute_network.this.auto_create_subnetworks && google_compute_network.this.routing_mode == "REGIONAL" && !google_compute_network.this.delete_default_routes_on_create && google_compute_network.this.name == "crm-dr"

@@ -38,7 +38,7 @@ run "shape" {
     error_message = "A major alone does not drift when minors are upgraded."
   }
   assert {
-    condition     = aws_db_instance.this.manage_master_user_password && aws_db_instance.this.password == null && aws_db_instance.this.master_user_secret_kms_key_id == aws_kms_key.this.arn && aws_db_instance.this.username == "crmadmin" && aws_db_instance.this.db_name == "crm"
+    condition     = aws_db_instance.this.manage_master_user_password && aws_db_instance.this.password == null && aws_db_instance.this.master_user_secret_kms_key_id == aws_kms_key.this[0].arn && aws_db_instance.this.username == "crmadmin" && aws_db_instance.this.db_name == "crm"
     error_message = "Without a password RDS makes one and keeps it."
   }
   assert {
@@ -50,7 +50,7 @@ run "shape" {
     error_message = "Multi-AZ, protected, private, with 30 days of backups that survive it."
   }
   assert {
-    condition     = aws_db_instance.this.storage_encrypted && aws_db_instance.this.kms_key_id == aws_kms_key.this.arn && aws_kms_key.this.enable_key_rotation && aws_kms_key.this.deletion_window_in_days == 30 && aws_db_instance.this.storage_type == "gp3" && aws_db_instance.this.max_allocated_storage == 400 && aws_db_instance.this.allocated_storage == 200
+    condition     = aws_db_instance.this.storage_encrypted && aws_db_instance.this.kms_key_id == aws_kms_key.this[0].arn && aws_kms_key.this[0].enable_key_rotation && aws_kms_key.this[0].deletion_window_in_days == 30 && aws_db_instance.this.storage_type == "gp3" && aws_db_instance.this.max_allocated_storage == 400 && aws_db_instance.this.allocated_storage == 200
     error_message = "Encrypted with its own rotating key; the disk may double."
   }
   assert {
@@ -62,7 +62,7 @@ run "shape" {
     error_message = "A current certificate authority, logs, and windows in Seoul's night (UTC+9)."
   }
   assert {
-    condition     = aws_db_instance.this.performance_insights_enabled && aws_db_instance.this.performance_insights_kms_key_id == aws_kms_key.this.arn && aws_db_instance.this.monitoring_interval == 60 && aws_db_instance.this.monitoring_role_arn == aws_iam_role.monitoring.arn && aws_iam_role_policy_attachment.monitoring.role == aws_iam_role.monitoring.name && jsondecode(aws_iam_role.monitoring.assume_role_policy).Statement[0].Principal.Service == "monitoring.rds.amazonaws.com"
+    condition     = aws_db_instance.this.performance_insights_enabled && aws_db_instance.this.performance_insights_kms_key_id == aws_kms_key.this[0].arn && aws_db_instance.this.monitoring_interval == 60 && aws_db_instance.this.monitoring_role_arn == aws_iam_role.monitoring.arn && aws_iam_role_policy_attachment.monitoring.role == aws_iam_role.monitoring.name && jsondecode(aws_iam_role.monitoring.assume_role_policy).Statement[0].Principal.Service == "monitoring.rds.amazonaws.com"
     error_message = "Monitoring with a role that only RDS takes."
   }
   assert {
@@ -70,7 +70,7 @@ run "shape" {
     error_message = "No copy of the backups unless asked for."
   }
   assert {
-    condition     = alltrue([for tags in [aws_db_instance.this.tags, aws_db_parameter_group.this.tags, aws_db_subnet_group.this.tags, aws_kms_key.this.tags, aws_iam_role.monitoring.tags] : tags["project"] == "crm"]) && aws_db_instance.this.tags["Name"] == "crm-dr"
+    condition     = alltrue([for tags in [aws_db_instance.this.tags, aws_db_parameter_group.this.tags, aws_db_subnet_group.this.tags, aws_kms_key.this[0].tags, aws_iam_role.monitoring.tags] : tags["project"] == "crm"]) && aws_db_instance.this.tags["Name"] == "crm-dr"
     error_message = "Every resource carries the tags."
   }
   assert {
@@ -86,6 +86,17 @@ run "disk_growth_is_left_alone" {
   assert {
     condition     = aws_db_instance.this.allocated_storage == 200 && aws_db_instance.this.max_allocated_storage == 500
     error_message = "The disk grows by itself; the file's size only counts at creation."
+  }
+}
+
+run "another_key_never_replaces" {
+  command = plan
+  variables {
+    kms_key_arn = "arn:aws:kms:ap-northeast-2:123456789012:key/mine"
+  }
+  assert {
+    condition     = aws_db_instance.this.kms_key_id != "arn:aws:kms:ap-northeast-2:123456789012:key/mine" && aws_db_instance.this.performance_insights_kms_key_id != "arn:aws:kms:ap-northeast-2:123456789012:key/mine" && length(aws_kms_key.this) == 0
+    error_message = "A key is chosen at creation; another one in the file must not cost the database."
   }
 }
 
@@ -110,7 +121,7 @@ run "given_password_and_copy" {
     error_message = "The copy goes to the other account and region."
   }
   assert {
-    condition     = one([for r in aws_backup_plan.this["this"].rule : [r.target_vault_name, r.schedule, one(r.lifecycle[*].delete_after), one(one(r.copy_action[*].lifecycle)[*].delete_after), one(r.lifecycle[*].opt_in_to_archive_for_supported_resources), one(one(r.copy_action[*].lifecycle)[*].opt_in_to_archive_for_supported_resources)]]) == [aws_backup_vault.this["this"].name, "cron(0 19 * * ? *)", 7, 30, false, false] && aws_backup_vault.this["this"].kms_key_arn == aws_kms_key.this.arn
+    condition     = one([for r in aws_backup_plan.this["this"].rule : [r.target_vault_name, r.schedule, one(r.lifecycle[*].delete_after), one(one(r.copy_action[*].lifecycle)[*].delete_after), one(r.lifecycle[*].opt_in_to_archive_for_supported_resources), one(one(r.copy_action[*].lifecycle)[*].opt_in_to_archive_for_supported_resources)]]) == [aws_backup_vault.this["this"].name, "cron(0 19 * * ? *)", 7, 30, false, false] && aws_backup_vault.this["this"].kms_key_arn == aws_kms_key.this[0].arn
     error_message = "Daily; a week here, the full retention there."
   }
   assert {
@@ -121,6 +132,14 @@ run "given_password_and_copy" {
     condition     = alltrue([for r in [aws_iam_role.backup["this"], aws_iam_role.monitoring] : jsondecode(r.assume_role_policy).Version == "2012-10-17" && jsondecode(r.assume_role_policy).Statement[0].Effect == "Allow" && jsondecode(r.assume_role_policy).Statement[0].Action == "sts:AssumeRole"]) && one([for r in aws_backup_plan.this["this"].rule : r.rule_name]) == "daily-copy" && aws_backup_plan.this["this"].name == "crm-dr-copy" && aws_backup_selection.this["this"].name == "crm-dr" && aws_backup_vault.this["this"].name == "crm-dr" && aws_iam_role.backup["this"].name == "crm-dr-backup"
     error_message = "Whole policies, readable names."
   }
+}
+
+run "a_key_is_an_arn" {
+  command = plan
+  variables {
+    kms_key_arn = "alias/aws/rds"
+  }
+  expect_failures = [var.kms_key_arn]
 }
 
 run "guides_version_is_refused" {
