@@ -8,42 +8,57 @@
 //! Invariant: a match is unambiguous or it is none; what is not matched is told,
 //! because a second database is worse than a message.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use crate::phases::terraform::resources;
 
+mod ids;
+mod replaced;
+mod routes;
+
+pub use replaced::{Replaced, replaced};
+
 /// What makes a resource of a type itself, beside the type. Each is enough.
-const IDENTITY: [(&str, &[&str]); 12] = [
+///
+/// Node groups are not among them: ours differ in what cannot be changed (their launch template), so
+/// those that stand stay beside ours until a person has drained them.
+const IDENTITY: [(&str, &[&str]); 16] = [
+    ("aws_cloudwatch_log_group", &["name"]),
     ("aws_db_instance", &["identifier"]),
     ("aws_db_subnet_group", &["name"]),
     ("aws_eks_cluster", &["name"]),
-    ("aws_eks_node_group", &["node_group_name"]),
+    ("aws_elasticache_parameter_group", &["name"]),
     (
         "aws_elasticache_replication_group",
         &["replication_group_id"],
     ),
+    ("aws_elasticache_subnet_group", &["name"]),
+    ("aws_iam_role", &["name"]),
     ("aws_lb", &["name"]),
     ("aws_subnet", &["cidr_block"]),
     ("aws_vpc", &["cidr_block"]),
+    ("google_compute_global_address", &["name", "address"]),
     ("google_compute_subnetwork", &["name", "ip_cidr_range"]),
-    ("google_container_node_pool", &["name"]),
     ("google_sql_database", &["name"]),
+    ("google_sql_database_instance", &["name"]),
     ("google_sql_user", &["name"]),
 ];
 
 /// Types of which a site has one: the only one there and the only one planned belong together.
-const SINGLE: [&str; 9] = [
+const SINGLE: [&str; 11] = [
     "aws_db_instance",
     "aws_eks_cluster",
     "aws_elasticache_replication_group",
+    "aws_internet_gateway",
     "aws_lb",
     "aws_vpc",
     "google_compute_network",
     "google_container_cluster",
     "google_redis_instance",
+    "google_service_networking_connection",
     "google_sql_database_instance",
 ];
 
@@ -67,6 +82,8 @@ pub struct Matches {
     pub matched: Vec<Match>,
     /// Databases, caches, clusters and networks that stand and have no place in the plan.
     pub left: Vec<String>,
+    /// Everything that stands and has no place in the plan, those included.
+    pub others: Vec<String>,
 }
 
 /// A resource of either side.
@@ -80,32 +97,50 @@ struct Thing<'a> {
 pub fn matches(old_state: &Value, plan: &Value) -> Matches {
     let rows = resources(old_state);
     let old: Vec<Thing<'_>> = rows.iter().filter_map(|row| thing(row, "values")).collect();
+    let new = created(plan);
+    let mut used = BTreeSet::new();
+    let mut found = Matches::default();
+    for thing in &new {
+        let stands = partner(thing, &old, &new);
+        if let Some(one) = stands.and_then(|stands| matched(stands, thing))
+            && used.insert(one.from.clone())
+        {
+            found.matched.push(one);
+        }
+    }
+    let planned: BTreeMap<&str, &Thing<'_>> =
+        new.iter().map(|thing| (thing.address, thing)).collect();
+    for (stands, to) in routes::of_subnets(&found.matched, &old) {
+        if let Some(one) = planned.get(to.as_str()).and_then(|to| matched(stands, to))
+            && found.matched.iter().all(|known| known.to != one.to)
+            && used.insert(one.from.clone())
+        {
+            found.matched.push(one);
+        }
+    }
+    for thing in old.iter().filter(|thing| !used.contains(thing.address)) {
+        found.others.push(thing.address.to_owned());
+        if SINGLE.contains(&thing.kind) {
+            found.left.push(thing.address.to_owned());
+        }
+    }
+    found
+}
+
+/// What the plan would make.
+fn created(plan: &Value) -> Vec<Thing<'_>> {
     let planned = plan.get("resource_changes").and_then(Value::as_array);
     let created = planned
         .into_iter()
         .flatten()
         .filter(|row| row["change"]["actions"] == serde_json::json!(["create"]));
-    let new: Vec<Thing<'_>> = created
-        .filter_map(|row| {
-            Some(Thing {
-                values: row.pointer("/change/after")?,
-                ..thing(row, "type")?
-            })
+    let thing = |row| {
+        Some(Thing {
+            values: Value::pointer(row, "/change/after")?,
+            ..thing(row, "type")?
         })
-        .collect();
-    let mut used = BTreeSet::new();
-    let mut found = Matches::default();
-    for thing in &new {
-        let stands = partner(thing, &old, &new);
-        if let Some(stands) = stands.filter(|stands| used.insert(stands.address)) {
-            found.matched.push(matched(stands, thing));
-        }
-    }
-    let left = old
-        .iter()
-        .filter(|thing| SINGLE.contains(&thing.kind) && !used.contains(thing.address));
-    found.left = left.map(|thing| thing.address.to_owned()).collect();
-    found
+    };
+    created.filter_map(thing).collect()
 }
 
 fn thing<'a>(row: &'a Value, values: &str) -> Option<Thing<'a>> {
@@ -137,46 +172,47 @@ fn partner<'a>(
     }
 }
 
+/// The attributes that make a type itself.
+fn identity(kind: &str) -> &'static [&'static str] {
+    let found = IDENTITY.iter().find(|row| row.0 == kind);
+    found.map_or(&[], |row| row.1)
+}
+
 fn is_same(old: &Thing<'_>, new: &Thing<'_>) -> bool {
-    let keys = IDENTITY
+    identity(old.kind)
         .iter()
-        .find(|row| row.0 == old.kind)
-        .map_or(&[][..], |row| row.1);
-    keys.iter()
         .any(|key| old.values[*key].is_string() && old.values[*key] == new.values[*key])
 }
 
-fn matched(old: &Thing<'_>, new: &Thing<'_>) -> Match {
-    let keys = IDENTITY
-        .iter()
-        .find(|row| row.0 == old.kind)
-        .map_or(&[][..], |row| row.1);
-    let differing = keys
+/// The pair, unless the state does not hold what an import asks for.
+fn matched(old: &Thing<'_>, new: &Thing<'_>) -> Option<Match> {
+    let differing = identity(old.kind)
         .iter()
         .find(|key| new.values[**key].is_string() && old.values[**key] != new.values[**key]);
     let differs = differing.map(|key| {
+        let variable = replaced::keeps(old.kind, key).unwrap_or("the variable");
         format!(
-            "{key} is {} and would be {}",
+            "{key} is {} and would be {}: set {variable} to what stands",
             old.values[*key], new.values[*key]
         )
     });
-    Match {
+    Some(Match {
         from: old.address.to_owned(),
         to: new.address.to_owned(),
-        id: old.values["id"].as_str().unwrap_or_default().to_owned(),
+        id: ids::import_id(old.kind, old.values)?,
         differs,
-    }
+    })
 }
 
 /// The blocks as a `.tf` file: `moved` for the same state, `import` for another.
+///
+/// In the same state everything else is forgotten and stays as it is: without these blocks, the next
+/// apply would destroy it.
 pub fn blocks(matches: &Matches, same_state: bool) -> String {
     let mut out = String::new();
     for found in &matches.matched {
         if let Some(differs) = &found.differs {
-            let _ = writeln!(
-                out,
-                "# {differs}: set the variable to what stands, or it is replaced"
-            );
+            let _ = writeln!(out, "# {differs}, or it is renamed or replaced");
         }
         if same_state && found.from != found.to {
             let _ = writeln!(
@@ -187,6 +223,36 @@ pub fn blocks(matches: &Matches, same_state: bool) -> String {
         } else if !same_state {
             let id = serde_json::Value::from(found.id.as_str());
             let _ = writeln!(out, "import {{\n  to = {}\n  id = {id}\n}}\n", found.to);
+        }
+    }
+    if same_state {
+        forget(&mut out, &matches.others);
+    }
+    out
+}
+
+/// One `removed` block (Terraform 1.7) for each resource, whatever its instances.
+fn forget(out: &mut String, addresses: &[String]) {
+    let bases = addresses.iter().map(|address| without_keys(address));
+    for base in bases.collect::<BTreeSet<String>>() {
+        let _ = writeln!(
+            out,
+            "removed {{\n  from = {base}\n\n  lifecycle {{\n    destroy = false\n  }}\n}}\n"
+        );
+    }
+}
+
+/// An address without its instance keys: `module.a["x"].aws_vpc.b[0]` is `module.a.aws_vpc.b`.
+fn without_keys(address: &str) -> String {
+    let mut out = String::new();
+    let (mut depth, mut quoted) = (0_usize, false);
+    for letter in address.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            '[' if !quoted => depth += 1,
+            ']' if !quoted => depth = depth.saturating_sub(1),
+            letter if depth == 0 => out.push(letter),
+            _ => {}
         }
     }
     out
@@ -251,14 +317,90 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("# identifier is \"crm\" and would be \"crm-dr\""),
+            text.contains(
+                "# identifier is \"crm\" and would be \"crm-dr\": set rds_identifier to what stands"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("removed {\n  from = aws_lb.old\n\n  lifecycle {\n    destroy = false"),
             "{text}"
         );
         let text = blocks(&found, false);
+        assert!(!text.contains("removed"), "{text}");
         assert!(
             text.contains("import {\n  to = module.network.aws_vpc.this[0]\n  id = \"vpc-1\"\n}"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_hangs_on_a_subnet_comes_along() {
+        let old = state(&[
+            old(
+                "aws_subnet.a[0]",
+                "aws_subnet",
+                json!({"id": "subnet-a", "cidr_block": "10.30.0.0/24"}),
+            ),
+            old(
+                "aws_route_table.t",
+                "aws_route_table",
+                json!({"id": "rtb-1"}),
+            ),
+            old(
+                "aws_route.r",
+                "aws_route",
+                json!({"route_table_id": "rtb-1", "destination_cidr_block": "0.0.0.0/0"}),
+            ),
+            old(
+                "aws_route_table_association.x",
+                "aws_route_table_association",
+                json!({"id": "rtbassoc-1", "subnet_id": "subnet-a", "route_table_id": "rtb-1"}),
+            ),
+            old(
+                "aws_nat_gateway.n",
+                "aws_nat_gateway",
+                json!({"id": "nat-1", "subnet_id": "subnet-a", "allocation_id": "eipalloc-1"}),
+            ),
+            old("aws_eip.e", "aws_eip", json!({"id": "eipalloc-1"})),
+        ]);
+        let planned = |address: &str, kind: &str| new(address, kind, json!({}));
+        let plan = json!({"resource_changes": [
+            new("module.n.aws_subnet.public[\"a\"]", "aws_subnet", json!({"cidr_block": "10.30.0.0/24"})),
+            planned("module.n.aws_route_table.public", "aws_route_table"),
+            planned("module.n.aws_route.public_internet", "aws_route"),
+            planned("module.n.aws_route_table_association.public[\"a\"]", "aws_route_table_association"),
+            planned("module.n.aws_nat_gateway.this[\"a\"]", "aws_nat_gateway"),
+            planned("module.n.aws_eip.nat[\"a\"]", "aws_eip"),
+        ]});
+        let found = matches(&old, &plan);
+        assert_eq!((found.matched.len(), found.others.len()), (6, 0));
+        let ids: Vec<&str> = found.matched.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(
+            ids,
+            [
+                "subnet-a",
+                "subnet-a/rtb-1",
+                "rtb-1",
+                "rtb-1_0.0.0.0/0",
+                "nat-1",
+                "eipalloc-1"
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_are_no_part_of_a_resource() {
+        for (address, base) in [
+            ("aws_vpc.main", "aws_vpc.main"),
+            ("aws_subnet.a[0]", "aws_subnet.a"),
+            (
+                "module.n[\"x[1].y\"].aws_subnet.a[\"b\"]",
+                "module.n.aws_subnet.a",
+            ),
+        ] {
+            assert_eq!(without_keys(address), base);
+        }
     }
 
     #[test]
