@@ -79,7 +79,7 @@ fn both_clouds_at_once_end_the_same() {
 fn a_failure_stops_with_its_fix_and_without_the_secret() {
     let world = fixture();
     let short = [("TF_VAR_rds_master_password", "Xq7-bad")];
-    let status = world.start("apply", &short).wait().unwrap();
+    let status = world::ended(world.start("apply", &short), world::RUN_MAX);
     let said = world.said();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(
