@@ -59,19 +59,28 @@ pub fn build(terraform: &Terraform, providers: &Providers, tree: &Path) -> Resul
         "agent": everywhere::AGENT,
     });
     let ports = ("ports", &ports);
-    let gcp = apply("environments/gcp/dr", "the_site_fits_together", &[ports])?;
+    let witness = json!([everywhere::WITNESS]);
+    let witness = ("witness_cidrs", &witness);
+    let site = "the_site_fits_together";
+    let gcp = apply("environments/gcp/dr", site, &[ports, witness])?;
     let network = output(&gcp, "network_id");
     let aws = apply(
         "environments/aws/dr",
-        "the_site_fits_together",
-        &[("gcp_network_id", network), ports],
+        site,
+        &[("gcp_network_id", network), ports, witness],
     )?;
     let origins = [
         ("aws_alb_dns_name", output(&aws, "alb_dns_name")),
         ("gcp_lb_ip", output(&gcp, "lb_ip")),
     ];
     let edge = apply("environments/global/cloudflare-lb", "as_it_comes", &origins)?;
-    let witness = apply("environments/global/witness", "third_place", &[ports])?;
+    let sites: Vec<String> = [&aws, &gcp].map(everywhere::public_ranges).concat();
+    let sites = ("site_cidrs", &json!(sites));
+    let witness = apply(
+        "environments/global/witness",
+        "third_place",
+        &[ports, sites],
+    )?;
     Ok(Estate {
         aws,
         gcp,

@@ -353,6 +353,45 @@ fn break_one(state: &mut Json, kind: &str, at: usize, pointer: &str, value: Json
     }
 }
 
+/// Takes a source out of every rule that lets it in on a port.
+fn close(state: &mut Json, port: u16, source: &str) {
+    match state {
+        Json::Object(parts) => {
+            if parts.get("from_port") == Some(&json!(port)) && parts["cidr_ipv4"] == source {
+                parts["cidr_ipv4"] = Json::Null;
+            }
+            let firewall = parts
+                .get("allow")
+                .is_some_and(|allow| allow.pointer("/0/ports/0") == Some(&json!(port.to_string())));
+            if let (true, Some(Json::Array(sources))) = (firewall, parts.get_mut("source_ranges")) {
+                sources.retain(|one| one != source);
+            }
+            for part in parts.values_mut() {
+                close(part, port, source);
+            }
+        }
+        Json::Array(elements) => {
+            for element in elements {
+                close(element, port, source);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Gives the member of a state another value of a setting.
+fn listen(state: &mut Json, kind: &str, pointer: &str, port: u16, other: u16) {
+    let boot = topology::resources(state, kind);
+    let boot = boot.values().next().expect("a member").pointer(pointer);
+    let boot = boot.and_then(Json::as_str).expect("its first boot");
+    let changed = boot.replace(
+        &format!("https://0.0.0.0:{port}"),
+        &format!("https://0.0.0.0:{other}"),
+    );
+    assert_ne!(boot, changed);
+    break_one(state, kind, 0, pointer, json!(changed));
+}
+
 fn copy(estate: &Estate) -> Estate {
     Estate {
         aws: estate.aws.clone(),
@@ -551,6 +590,54 @@ fn the_estate_fits_together_and_each_break_is_found() {
                 0,
                 "/user_data",
                 json!("#cloud-config"),
+            );
+        }),
+        ("aws: the member does not listen on 12379", |e| {
+            listen(&mut e.aws, "aws_instance", "/user_data", 12_379, 2_379);
+        }),
+        ("gcp: the member does not listen on 12380", |e| {
+            let boot = "/metadata/user-data";
+            listen(&mut e.gcp, "google_compute_instance", boot, 12_380, 2_380);
+        }),
+        ("aws: gcp (10.21.0.0/16) is not let in on port 18400", |e| {
+            close(&mut e.aws, 18_400, "10.21.0.0/16");
+        }),
+        ("aws: gcp (10.20.0.0/20) is not let in on port 12379", |e| {
+            close(&mut e.aws, 12_379, "10.20.0.0/20");
+        }),
+        ("aws: gcp (10.20.0.0/20) is not let in on port 12380", |e| {
+            close(&mut e.aws, 12_380, "10.20.0.0/20");
+            close(&mut e.aws, 12_380, "198.51.100.2/32");
+        }),
+        ("gcp: aws (10.30.0.0/16) is not let in on port 18400", |e| {
+            close(&mut e.gcp, 18_400, "10.30.0.0/16");
+        }),
+        ("gcp: aws (10.30.0.0/16) is not let in on port 12379", |e| {
+            close(&mut e.gcp, 12_379, "10.30.0.0/16");
+        }),
+        ("gcp: aws (10.30.0.0/16) is not let in on port 12380", |e| {
+            close(&mut e.gcp, 12_380, "10.30.0.0/16");
+            close(&mut e.gcp, 12_380, "198.51.100.1/32");
+        }),
+        (
+            "aws: witness (192.0.2.9/32) is not let in on port 12380",
+            |e| {
+                close(&mut e.aws, 12_380, "192.0.2.9/32");
+            },
+        ),
+        (
+            "gcp: witness (192.0.2.9/32) is not let in on port 12379",
+            |e| {
+                close(&mut e.gcp, 12_379, "192.0.2.9/32");
+            },
+        ),
+        ("is not let in on port 18400", |e| {
+            break_one(
+                &mut e.witness,
+                "aws_vpc_security_group_ingress_rule",
+                0,
+                "/cidr_ipv4",
+                json!("192.0.2.10/32"),
             );
         }),
         ("no label of the project", |e| {
