@@ -64,6 +64,26 @@ pub enum Error {
         /// What it printed.
         output: String,
     },
+    /// A terraform command was ended before it could succeed or fail, so that it tells nothing.
+    #[error("{command} in {place} was ended by {by} after {seconds} s:\n{output}")]
+    Ended {
+        /// The command.
+        command: String,
+        /// The root module.
+        place: String,
+        /// The signal.
+        by: String,
+        /// How long it ran.
+        seconds: u64,
+        /// What it printed.
+        output: String,
+    },
+    /// A check of what no line was broken in.
+    #[error("{what} finds fault before any line is broken")]
+    NotWhole {
+        /// Which check, of what.
+        what: String,
+    },
     /// Terraform printed something that is not what it documents.
     #[error("{command} printed what cannot be read: {problem}")]
     Output {

@@ -133,7 +133,9 @@ pub fn run(
         providers,
         tree,
         users: users(tree)?,
+        whole: Mutex::default(),
     };
+    checks.estate_must_pass(&mutations)?;
     let waiting = Mutex::new(shares(mutations));
     let verdicts = Mutex::new(vec![]);
     let fault = Mutex::new(None);
@@ -208,6 +210,8 @@ struct Checks<'a> {
     providers: &'a Providers,
     tree: &'a Path,
     users: BTreeMap<String, BTreeSet<String>>,
+    /// Roots that passed unbroken in this run.
+    whole: Mutex<BTreeSet<String>>,
 }
 
 impl Checks<'_> {
@@ -219,8 +223,8 @@ impl Checks<'_> {
     ) -> Result<Vec<Verdict>, Error> {
         let scratch = Scratch::copy(self.tree)?;
         self.must_pass(&scratch, root)?;
-        for user in self.users.get(root).into_iter().flatten() {
-            scratch.init(self.terraform, self.providers, user)?;
+        for user in self.users_of(root) {
+            self.must_pass(&scratch, user)?;
         }
         let mut verdicts = vec![];
         for mutation in mutations {
@@ -236,16 +240,46 @@ impl Checks<'_> {
         Ok(verdicts)
     }
 
-    /// What is whole must pass, or a refusal of what is broken means nothing.
+    fn users_of(&self, root: &str) -> impl Iterator<Item = &str> {
+        let users = self.users.get(root).into_iter().flatten();
+        users.map(String::as_str)
+    }
+
+    /// Readies a root. What is whole must pass, or a refusal of what is broken means nothing; each
+    /// root is asked once in a run.
     fn must_pass(&self, scratch: &Scratch, root: &str) -> Result<(), Error> {
         scratch.init(self.terraform, self.providers, root)?;
-        match self.notice_alone(scratch, root)? {
+        let whole = || self.whole.lock().expect("no holder panics");
+        if whole().contains(root) {
+            return Ok(());
+        }
+        if let Some(by) = self.notice_alone(scratch, root)? {
+            return Err(Error::NotWhole {
+                what: format!("{by} of {root}"),
+            });
+        }
+        whole().insert(root.to_owned());
+        Ok(())
+    }
+
+    /// The same for the estate, if any of these lines belongs to it.
+    fn estate_must_pass(&self, mutations: &[Mutation]) -> Result<(), Error> {
+        let roots: BTreeSet<&str> = mutations.iter().map(|one| one.root.as_str()).collect();
+        if !roots.into_iter().any(|root| self.is_of_the_estate(root)) {
+            return Ok(());
+        }
+        let found = topology::check(&topology::build(self.terraform, self.providers, self.tree)?);
+        match found.first() {
             None => Ok(()),
-            Some(by) => Err(Error::Output {
-                command: format!("{by} of {root}, unbroken"),
-                problem: "it must pass before lines are broken".into(),
+            Some(first) => Err(Error::NotWhole {
+                what: format!("topology ({first})"),
             }),
         }
+    }
+
+    fn is_of_the_estate(&self, root: &str) -> bool {
+        let mut used = self.users_of(root).chain([root]);
+        used.any(|one| topology::ROOTS.contains(&one))
     }
 
     /// The first check that fails.
@@ -253,25 +287,29 @@ impl Checks<'_> {
         if let Some(by) = self.notice_alone(scratch, root)? {
             return Ok(Some(by));
         }
-        let users = self.users.get(root).into_iter().flatten();
-        let mut environments: Vec<&str> = users.map(String::as_str).collect();
-        for environment in &environments {
+        for environment in self.users_of(root) {
             if self.notice_terraform(scratch, environment)?.is_some() {
                 return Ok(Some("environment"));
             }
         }
-        environments.push(root);
-        if topology::ROOTS.iter().any(|one| environments.contains(one)) {
-            let estate = topology::build(self.terraform, self.providers, &scratch.path(""));
-            if !estate.is_ok_and(|estate| topology::check(&estate).is_empty()) {
-                return Ok(Some("topology"));
-            }
+        if !self.is_of_the_estate(root) {
+            return Ok(None);
         }
-        Ok(None)
+        let fits = match topology::build(self.terraform, self.providers, &scratch.path("")) {
+            Ok(estate) => topology::check(&estate).is_empty(),
+            Err(Error::Terraform { .. }) => false,
+            Err(other) => return Err(other),
+        };
+        Ok((!fits).then_some("topology"))
     }
 
     fn notice_alone(&self, scratch: &Scratch, root: &str) -> Result<Option<&'static str>, Error> {
-        if !reading::check(&scratch.path(root)).is_ok_and(|found| found.is_empty()) {
+        let read = match reading::check(&scratch.path(root)) {
+            Ok(found) => found.is_empty(),
+            Err(Error::Syntax { .. }) => false,
+            Err(other) => return Err(other),
+        };
+        if !read {
             return Ok(Some("reading"));
         }
         self.notice_terraform(scratch, root)

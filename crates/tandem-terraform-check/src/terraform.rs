@@ -37,7 +37,7 @@ pub struct Terraform {
 /// What a command came to.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code; none if it was ended because it had printed enough.
     pub code: Option<i32>,
     /// Both streams, as printed.
     pub output: String,
@@ -175,11 +175,12 @@ impl Terraform {
             .stderr(stream(&printed)?)
             .spawn()
             .map_err(at(&self.program))?;
+        let mut known = false;
         let status = loop {
             if let Some(status) = child.try_wait().map_err(at(&self.program))? {
                 break status;
             }
-            let known = enough.is_some_and(|text| has_printed(&printed, text));
+            known = enough.is_some_and(|text| has_printed(&printed, text));
             if known || begin.elapsed() > COMMAND_MAX {
                 let _ = child.kill();
             }
@@ -188,10 +189,20 @@ impl Terraform {
         let mut output = String::new();
         printed.rewind().map_err(at(folder))?;
         printed.read_to_string(&mut output).map_err(at(folder))?;
+        let took = begin.elapsed();
+        if status.code().is_none() && !known {
+            return Err(Error::Ended {
+                command: format!("terraform {}", arguments.join(" ")),
+                place: folder.display().to_string(),
+                by: status.to_string(),
+                seconds: took.as_secs(),
+                output,
+            });
+        }
         Ok(Outcome {
             code: status.code(),
             output,
-            took: begin.elapsed(),
+            took,
         })
     }
 
@@ -227,6 +238,29 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn what_a_signal_ends_is_no_failure_unless_enough_was_printed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("terraform");
+        let script =
+            "#!/bin/sh\n[ \"$1\" = slow ] && echo '... fail' && exec sleep 60\nkill -9 $$\n";
+        std::fs::write(&program, script).expect("written");
+        let mode = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&program, mode).expect("its mode");
+        let terraform = Terraform {
+            program,
+            version: VERSION.into(),
+        };
+        let providers = Providers::start().expect("providers");
+        let run = |argument: &str| {
+            terraform.run_until(&providers, folder.path(), &[argument], Some(TEST_FAILED))
+        };
+        let ended = run("quick").expect_err("a signal tells nothing");
+        assert!(matches!(ended, Error::Ended { .. }), "{ended}");
+        assert_eq!(run("slow").expect("enough was printed").code, None);
+    }
 
     #[test]
     fn looking_leaves_the_writer_where_it_is() {

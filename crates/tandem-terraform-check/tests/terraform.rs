@@ -9,7 +9,7 @@ use tandem_terraform_check::harness::{self, Setting};
 use tandem_terraform_check::server::Providers;
 use tandem_terraform_check::terraform::{self, Terraform};
 use tandem_terraform_check::topology::{self, Estate};
-use tandem_terraform_check::{faults, names, reading};
+use tandem_terraform_check::{Error, faults, mutation, names, reading, readme};
 
 const HEAD: &str = r#"
 terraform {
@@ -321,6 +321,56 @@ fn every_fault_of_the_guide_has_a_test() {
             .expect("readable")
             .len(),
         1
+    );
+}
+
+#[test]
+fn no_line_is_broken_while_a_user_of_its_module_fails() {
+    let tree = tempfile::tempdir().expect("a folder");
+    let backend = "backend \"gcs\" {\n    bucket = \"b\"\n    prefix = \"e\"\n  }";
+    let head =
+        |more: &str| format!("terraform {{\n  required_version = \">= 1.5.0\"\n  {more}\n}}\n");
+    for (path, text) in [
+        (
+            "modules/m/main.tf",
+            head("") + "resource \"terraform_data\" \"d\" {\n  input = \"x\"\n}\n",
+        ),
+        (
+            "environments/e/main.tf",
+            head(backend) + "module \"m\" {\n  source = \"../../modules/m\"\n}\n",
+        ),
+        (
+            "environments/e/tests/t.tftest.hcl",
+            "run \"r\" {\n  assert {\n    condition     = path.module == \"\"\n    error_message = \"never so\"\n  }\n}\n".into(),
+        ),
+        ("modules/m/README.md", String::new()),
+        ("environments/e/README.md", String::new()),
+    ] {
+        let path = tree.path().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("written");
+    }
+    let roots = harness::roots(tree.path()).expect("readable");
+    readme::write(tree.path(), &roots).expect("written");
+    let (terraform, providers) = (Terraform::find(), Providers::start());
+    let (terraform, providers) = (
+        terraform.expect("a terraform"),
+        providers.expect("providers"),
+    );
+    let module = roots.iter().find(|root| root.name == "modules/m");
+    let lines = mutation::of(tree.path(), module.expect("the module")).expect("readable");
+    let lines = lines
+        .into_iter()
+        .filter(|one| one.was.contains("input"))
+        .collect();
+    let outcome = mutation::run(&terraform, &providers, tree.path(), lines, 1, |verdict| {
+        panic!("broken: {verdict:?}")
+    });
+    let error = outcome.expect_err("the environment fails unbroken");
+    assert!(matches!(error, Error::NotWhole { .. }), "{error}");
+    assert!(
+        error.to_string().contains("test of environments/e"),
+        "{error}"
     );
 }
 
