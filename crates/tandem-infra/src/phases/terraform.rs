@@ -10,9 +10,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Map, Value};
 
 use super::lock::RunLock;
@@ -223,8 +225,18 @@ impl Terraform<'_> {
         let mut command = self.command(root, arguments)?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| self.not_started(&error))?;
-        let output = child.wait_with_output();
-        let output = output.map_err(|error| self.not_started(&error))?;
+        let output = answer(child, READ_LIMIT).map_err(|error| self.not_started(&error))?;
+        let Some(output) = output else {
+            let minutes = READ_LIMIT.as_secs() / 60;
+            let verb = arguments[0];
+            return Err(Stop::failed(
+                format!(
+                    "{} {verb}: no answer in {minutes} minutes; ended",
+                    root.word()
+                ),
+                "run the same command again: this one only read",
+            ));
+        };
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = self.secrets.redactor().strike(&said);
@@ -287,7 +299,8 @@ impl Terraform<'_> {
                 return Ok(status.code());
             }
             if since.elapsed() > limit {
-                interrupt(&child);
+                // It ends in good order on this, and writes its state first.
+                signal(child.id(), Signal::INT);
                 let minutes = limit.as_secs() / 60;
                 return Err(Stop::new(
                     Kind::Partial,
@@ -310,14 +323,26 @@ impl Terraform<'_> {
     }
 }
 
-/// Terraform ends in good order on this; it writes its state first.
-fn interrupt(child: &Child) {
-    let pid = i32::try_from(child.id())
+fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = rustix::process::kill_process(pid, signal);
     }
+}
+
+/// What a process printed and how it ended; `None` if it did not in its time, and it is killed.
+fn answer(child: Child, limit: Duration) -> std::io::Result<Option<Output>> {
+    let pid = child.id();
+    let (send, receive) = mpsc::channel();
+    // Reads both pipes, so that a long answer does not wait for a reader.
+    std::thread::spawn(move || send.send(child.wait_with_output()));
+    if let Ok(output) = receive.recv_timeout(limit) {
+        return output.map(Some);
+    }
+    signal(pid, Signal::KILL);
+    Ok(None)
 }
 
 fn failed(root: Root, verb: &str, why: &str) -> Stop {
@@ -432,4 +457,30 @@ pub fn resources(state: &Value) -> Vec<&Value> {
         walk(root, &mut found);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer_of(script: &str, limit: Duration) -> Option<Output> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("a shell");
+        answer(child, limit).expect("it is waited for")
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_no_longer_than_its_time() {
+        // More than a pipe holds, on both.
+        let long = "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 3";
+        let told = answer_of(long, READ_LIMIT).expect("an answer");
+        assert_eq!((told.stdout.len(), told.stderr.len()), (300_000, 300_000));
+        assert_eq!(told.status.code(), Some(3));
+
+        let since = Instant::now();
+        assert!(answer_of("exec sleep 60", Duration::from_millis(50)).is_none());
+        assert!(since.elapsed() < Duration::from_secs(30));
+    }
 }
