@@ -58,8 +58,8 @@ pub struct Environment {
     pub outputs_file: bool,
     /// The backend's kind (`s3`, `gcs`, `local`), if one is declared.
     pub backend: Option<String>,
-    /// Whether a backend `s3` is no store of AWS's but one that speaks its language, such as R2.
-    pub backend_beside_aws: bool,
+    /// The cloud that the backend's store is lost with; none for one outside of both, such as R2.
+    pub backend_cloud: Option<&'static str>,
     /// Provider version constraints, by provider.
     pub providers: BTreeMap<String, Setting>,
     /// Resources of the environment and of its local modules.
@@ -345,7 +345,7 @@ impl Reader<'_> {
             for block in source.body.blocks_of("terraform") {
                 if let Some(backend) = block.body.blocks_of("backend").next() {
                     self.out.backend = backend.labels.first().cloned();
-                    self.out.backend_beside_aws = is_beside_aws(&backend.body);
+                    self.out.backend_cloud = cloud_of(backend);
                 }
                 self.read_providers(block, &source.name);
             }
@@ -586,14 +586,30 @@ fn through_variable(value: &Value, names: &Names) -> Option<Setting> {
     }
 }
 
-/// AWS has no region `auto` (R2's name for its own) and its endpoints end in its domain.
-fn is_beside_aws(backend: &Body) -> bool {
+/// Many stores speak S3's language, and their endpoints tell whose they are. AWS has no region
+/// `auto`, which is R2's name for its own.
+fn cloud_of(backend: &Block) -> Option<&'static str> {
+    match backend.labels.first().map(String::as_str) {
+        Some("gcs") => return Some("GCP"),
+        Some("s3") => {}
+        _ => return None,
+    }
     let text = |value: Option<&Value>| value.and_then(Value::as_text);
-    let value = |key: &str| backend.attribute(key).map(|attribute| &attribute.value);
+    let value = |key: &str| {
+        backend
+            .body
+            .attribute(key)
+            .map(|attribute| &attribute.value)
+    };
     let endpoint = text(value("endpoint"))
         .or_else(|| text(value("endpoints").and_then(|endpoints| endpoints.at("s3"))));
-    text(value("region")).as_deref() == Some("auto")
-        || endpoint.is_some_and(|endpoint| !endpoint.contains("amazonaws.com"))
+    match endpoint {
+        Some(endpoint) if endpoint.contains("googleapis.com") => Some("GCP"),
+        Some(endpoint) if endpoint.contains("amazonaws.com") => Some("AWS"),
+        Some(_) => None,
+        None if text(value("region")).as_deref() == Some("auto") => None,
+        None => Some("AWS"),
+    }
 }
 
 fn ignored_changes(resource: &Block) -> Vec<String> {

@@ -595,6 +595,10 @@ fn the_global_state_may_lie_in_a_store_that_speaks_s3_but_not_in_a_cloud() {
             "backend \"s3\" {\n    region = \"ap-northeast-2\"\n  }",
             false,
         ),
+        (
+            "backend \"s3\" {\n    endpoints = { s3 = \"https://storage.googleapis.com\" }\n  }",
+            false,
+        ),
         ("backend \"gcs\" {\n    bucket = \"state\"\n  }", false),
     ] {
         let copy = Copy::of("corrected");

@@ -96,9 +96,10 @@ fn state(estate: &Estate) -> Outcome {
                 );
                 continue;
             }
-            Some("s3") if name == "global" && !environment.backend_beside_aws => "AWS",
-            Some("gcs") if name == "global" => "GCP",
-            Some(_) => continue,
+            Some(_) => match environment.backend_cloud.filter(|_| name == "global") {
+                Some(cloud) => cloud,
+                None => continue,
+            },
         };
         if environment.flag("state_copy") != Ok(true) {
             let computed = format!(
