@@ -1,9 +1,11 @@
 //! Version constraints: terraform ignores them for providers that run already, so they are compared
 //! here with what the schemas were cut from.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use hcl_edit::expr::Expression;
+use hcl_edit::structure::Body;
 
 use crate::error::Error;
 use crate::schema::Provider;
@@ -14,15 +16,22 @@ use crate::{cut, hcl};
 pub fn check(folder: &Path) -> Result<Vec<String>, Error> {
     let providers = cut::committed()?;
     let (mut found, mut own) = (vec![], vec![]);
+    let (mut used, mut required_names) = (BTreeSet::new(), BTreeSet::new());
     for source in hcl::module(folder)? {
+        used.extend(used_in(&source.body));
         for (_, terraform) in hcl::blocks(&source.body, "terraform") {
             own.extend(hcl::text(&terraform.body, "required_version").map(str::to_owned));
             for (_, required) in hcl::blocks(&terraform.body, "required_providers") {
-                let expressions = required.body.attributes().map(|attribute| &attribute.value);
-                found.extend(expressions.filter_map(|entry| problem(&providers, entry)));
+                let entries = required.body.attributes();
+                for entry in entries {
+                    required_names.insert(entry.key.as_str().to_owned());
+                    found.extend(problem(&providers, &entry.value));
+                }
             }
         }
     }
+    let open = used.difference(&required_names);
+    found.extend(open.map(|name| format!("provider {name} is used and not required")));
     let tried = || OTHER_VERSIONS.iter().chain([&VERSION]);
     let fits = |constraint: &String| tried().all(|one| allows(constraint, one) == Some(true));
     if own.len() != 1 || !own.iter().all(fits) {
@@ -33,8 +42,31 @@ pub fn check(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(found)
 }
 
+/// Providers whose resources, data or settings stand in a file: of a type's name the part before the
+/// first `_`, unless `provider` says another. Terraform has one of its own.
+fn used_in(body: &Body) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = hcl::blocks(body, "provider")
+        .map(|(name, _)| name)
+        .collect();
+    for kind in ["resource", "data"] {
+        for (name, block) in hcl::blocks(body, kind) {
+            let chosen = hcl::argument(&block.body, "provider").map(hcl::written);
+            let full = chosen.unwrap_or(name);
+            let end = full.find(['.', '_']).unwrap_or(full.len());
+            found.insert(full[..end].to_owned());
+        }
+    }
+    found.remove("terraform");
+    found
+}
+
 fn problem(providers: &[Provider], entry: &Expression) -> Option<String> {
-    let members = entry.as_object()?;
+    let Some(members) = entry.as_object() else {
+        let written = hcl::written(entry);
+        return Some(format!(
+            "a provider is required as {written}: source and version are both needed"
+        ));
+    };
     let text = |name: &str| {
         let found = members
             .iter()
@@ -126,6 +158,37 @@ mod tests {
                 expected,
                 "{constraint} {version}"
             );
+        }
+    }
+
+    #[test]
+    fn every_provider_that_is_used_is_required_whole() {
+        let found = |required: &str, used: &str| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let text = format!(
+                "terraform {{\nrequired_version = \">= 1.5.0\"\nrequired_providers {{\n{required}\n}}\n}}\n{used}\n"
+            );
+            std::fs::write(folder.path().join("main.tf"), text).expect("written");
+            check(folder.path()).expect("readable")
+        };
+        let aws = "aws = { source = \"hashicorp/aws\", version = \"~> 5.100\" }";
+        let vpc = "resource \"aws_vpc\" \"v\" {}";
+        let own = "resource \"terraform_data\" \"d\" {}";
+        assert_eq!(found(aws, &format!("{vpc}\n{own}")), [""; 0]);
+        for (required, used, told) in [
+            ("aws = \"~> 4.0\"", vpc, "required as \"~> 4.0\""),
+            ("", vpc, "provider aws is used"),
+            ("", "data \"aws_vpc\" \"v\" {}", "provider aws is used"),
+            ("", "provider \"aws\" {}", "provider aws is used"),
+            (
+                aws,
+                "resource \"aws_vpc\" \"v\" {\nprovider = awsx.far\n}",
+                "provider awsx is used",
+            ),
+        ] {
+            let found = found(required, used);
+            assert_eq!(found.len(), 1, "{told}: {found:?}");
+            assert!(found[0].contains(told), "{told}: {found:?}");
         }
     }
 
