@@ -50,7 +50,7 @@ fn estate() -> World {
 #[test]
 fn the_real_environments_survive_twenty_kills() {
     if std::env::var_os("WHOLE_ESTATE").is_none() {
-        println!("skipped: takes minutes; `make test-terraform` sets WHOLE_ESTATE=1");
+        println!("skipped: takes minutes; `make test-estate` sets WHOLE_ESTATE=1");
         return;
     }
     let (calm, killed) = (estate(), estate());
