@@ -238,8 +238,9 @@ impl Drop for Ending<'_> {
 
 /// Kills a direction ten times at random points, then lets it end.
 fn kill_and_resume(world: &World, direction: &str, whole: Duration, chance: &mut Chance) {
-    // Long enough to get on, short enough that most of ten find it still at work.
-    let (mut kills, mut tries, mut longest) = (0, 0, whole / 6);
+    // Long enough to get on, short enough that ten find it still at work on a machine that is twice
+    // as quick as in the calm run.
+    let (mut kills, mut tries, mut longest) = (0, 0, whole / 12);
     while kills < KILLS && tries < TRIES_MAX {
         tries += 1;
         if world.killed(direction, chance.below(longest)) {
