@@ -168,7 +168,12 @@ impl Driver<'_> {
     }
 
     fn replicate(&self, direction: Direction) -> Result<Vec<String>, Stop> {
-        let ends = Ends::of(&self.outputs(&[Root::Aws, Root::Gcp])?)?;
+        let outputs = self.outputs(&[Root::Aws, Root::Gcp])?;
+        let gone = |root: &Root| outputs.get(root).is_some_and(Map::is_empty);
+        if direction == Direction::Destroy && [Root::Aws, Root::Gcp].iter().all(gone) {
+            return Ok(vec!["both databases are gone already".to_owned()]);
+        }
+        let ends = Ends::of(&outputs)?;
         match direction {
             Direction::Apply => self.replication.set_up(&ends),
             Direction::Destroy => self.replication.take_away(&ends),
@@ -177,12 +182,16 @@ impl Driver<'_> {
 
     /// Plans, asks once, applies: one root, or both clouds' at once.
     fn change(&self, steps: &[Step], direction: Direction) -> Result<Vec<String>, Stop> {
-        let present = |step: &&Step| self.terraform.tree.folder(root_of(step)).is_dir();
-        let steps: Vec<Step> = steps.iter().filter(present).copied().collect();
-        if steps.is_empty() {
-            return Ok(vec!["there is no such root: nothing to change".to_owned()]);
+        let mut due = Vec::new();
+        for step in steps {
+            if is_due(self.terraform, step, direction)? {
+                due.push(*step);
+            }
         }
-        let steps = steps.as_slice();
+        if due.is_empty() {
+            return Ok(vec![NOTHING_STANDS.to_owned()]);
+        }
+        let steps = due.as_slice();
         let mut givers: Vec<Root> = Vec::new();
         if direction == Direction::Apply {
             let of = |step: &Step| wiring::givers(root_of(step), step.phase);
@@ -309,6 +318,20 @@ impl Driver<'_> {
     }
 }
 
+/// What is said of a step that is not due.
+const NOTHING_STANDS: &str = "there is no such root, or nothing of it stands: nothing to change";
+
+/// Whether a step has something to work on. Taking the VPN away applies the sites without it, which
+/// would make a site that is gone already.
+fn is_due(terraform: &Terraform<'_>, step: &Step, direction: Direction) -> Result<bool, Stop> {
+    let root = root_of(step);
+    if !terraform.tree.folder(root).is_dir() {
+        return Ok(false);
+    }
+    let applies = direction == Direction::Destroy && step.phase == Phase::Vpn;
+    Ok(!applies || !terraform.is_empty(root)?)
+}
+
 /// What a root got from other phases before.
 fn present_wires(path: &Path) -> Map<String, Value> {
     let text = std::fs::read_to_string(path).ok();
@@ -354,17 +377,13 @@ fn preview_step(
     step: &Step,
 ) -> Result<Preview, Stop> {
     let root = root_of(step);
-    if !terraform.tree.folder(root).is_dir() {
+    let title = format!("{} ({})", step.phase, root.folder());
+    if !is_due(terraform, step, direction)? {
         return Ok(Preview {
-            text: format!(
-                "{} ({}): there is no such root\n",
-                step.phase,
-                root.folder()
-            ),
+            text: format!("{title}: {NOTHING_STANDS}\n"),
             changes: false,
         });
     }
-    let title = format!("{} ({})", step.phase, root.folder());
     let present = present_wires(&terraform.tree.wires(root));
     let inputs = match wiring::inputs(root, step.phase, direction, known, &present) {
         Ok(inputs) => inputs,

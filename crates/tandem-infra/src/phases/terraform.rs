@@ -195,6 +195,15 @@ impl Terraform<'_> {
         self.read(root, &["show", "-json", "-no-color"])
     }
 
+    /// Whether nothing stands in a root's state, which is initialised first.
+    ///
+    /// # Errors
+    /// If Terraform refuses.
+    pub fn is_empty(&self, root: Root) -> Result<bool, Stop> {
+        self.init(root)?;
+        Ok(self.addresses(root)?.is_empty())
+    }
+
     /// Addresses in a root's state.
     ///
     /// # Errors

@@ -266,6 +266,8 @@ pub(crate) fn twenty_kills_change_nothing(calm: &World, killed: &World) {
     calm.runs("destroy", &[]);
     let down_takes = since.elapsed();
     let down = calm.deeds();
+    calm.runs("destroy", &[]);
+    assert_eq!(calm.deeds(), down, "what is gone is not made again");
 
     let seed = 0x5EED_0006;
     println!("seed {seed:#x}, a calm apply took {up_takes:?}, a destroy {down_takes:?}");
