@@ -505,13 +505,14 @@ fn decide(
         record,
         revision,
     };
-    erase_expired_ledger(seen, now, draft);
-    if record.site == seen.place.site {
+    let reason = if record.site == seen.place.site {
         primary::decide(&context, draft)
     } else {
         close_old_guard(seen, now, draft);
         replica::decide(&context, draft)
-    }
+    };
+    erase_expired_ledger(seen, now, draft);
+    reason
 }
 
 /// The data site that does not hold the right. The witness finds it in the roster.
@@ -540,7 +541,8 @@ fn close_old_guard(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
     }
 }
 
-/// A ledger stands where it was written, whichever site may write now.
+/// A ledger stands where it was written, whichever site may write now. Last, since an action that
+/// fails holds back those behind it.
 fn erase_expired_ledger(seen: &Seen<'_>, now: Mono, draft: &mut Draft) {
     let database = seen.database_now(now);
     if let Some(epoch) = database.and_then(|found| found.ledger_expired) {

@@ -226,6 +226,9 @@ fn judge(scene: &Scene, codes: &mut BTreeSet<&'static str>) {
         .iter()
         .filter(|action| matches!(action, Action::Write { .. }));
     assert!(writes.count() <= 1, "two writes: {}", picture());
+    let erases = |action: &Action| matches!(action, Action::EraseLedger { .. });
+    let mut before = plan.actions.iter().rev().skip(1);
+    assert!(!before.any(erases), "it holds others back: {}", picture());
     for action in &plan.actions {
         assert!(
             is_safe(scene, action, &report, &plan),
